@@ -1,0 +1,1 @@
+//! The #[udf] attribute and the udf! macro of rowmark.

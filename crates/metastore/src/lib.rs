@@ -1,0 +1,1 @@
+//! Records of jobs, checkpoints, dataset versions and events, in sled or in memory.

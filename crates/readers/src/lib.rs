@@ -1,0 +1,1 @@
+//! Sources of rows with deterministic content hashes.
