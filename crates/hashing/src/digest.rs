@@ -1,0 +1,48 @@
+//! The SHA-256 inputs of the format: every one begins with the name of its kind and the format's version.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::ContentHash;
+
+/// The version of the format that this crate writes, and the only one so far.
+pub const FORMAT_VERSION: u8 = 1;
+
+/// What a digest is over; no input of one kind is an input of another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Value,
+    Chunk,
+    Rows,
+    Element,
+    Unordered,
+    Block,
+    Bytes,
+    Fingerprint,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Value => "rowmark value",
+            Self::Chunk => "rowmark chunk",
+            Self::Rows => "rowmark rows",
+            Self::Element => "rowmark element",
+            Self::Unordered => "rowmark unordered",
+            Self::Block => "rowmark block",
+            Self::Bytes => "rowmark bytes",
+            Self::Fingerprint => "rowmark fingerprint",
+        }
+    }
+
+    /// A hasher that has taken the name, a zero byte and the version.
+    pub(crate) fn hasher(self) -> Sha256 {
+        let mut sha = Sha256::new();
+        sha.update(self.name());
+        sha.update([0, FORMAT_VERSION]);
+        sha
+    }
+}
+
+pub(crate) fn finish(sha: Sha256) -> ContentHash {
+    ContentHash::from_bytes(sha.finalize().into())
+}

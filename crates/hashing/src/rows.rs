@@ -1,0 +1,167 @@
+//! The hash of a stream of rows.
+//!
+//! A stream is cut into chunks of [`CHUNK_ROWS`] rows. Each chunk has a digest of its own, and the stream's is over
+//! these and the number of rows. So it does not depend on how the rows arrive, chunks can be hashed on any
+//! number of threads, and what is kept in memory is one buffer and the state of two digests.
+//!
+//! Invariant: a row that fails leaves the hasher as it was before.
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::{Kind, finish};
+use crate::encoder::Encoder;
+use crate::error::Failure;
+use crate::{ContentHash, Error};
+
+/// How many rows make a chunk; the last may have fewer.
+pub const CHUNK_ROWS: usize = 1024;
+
+/// When this much is encoded it goes to the digest: small enough for a first-level cache.
+const FLUSH_BYTES: usize = 16 * 1024;
+
+/// A buffer that one large row has made larger than this is given back.
+const BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Hashes a stream of rows as they come, in constant memory.
+///
+/// The order of the rows counts; how they are divided into calls does not. For a hash in which the order does
+/// not count there is [`UnorderedHasher`](crate::UnorderedHasher).
+///
+/// ```
+/// use rowmark_hashing::{ContentHasher, hash_rows};
+///
+/// let mut hasher = ContentHasher::new();
+/// hasher.update(&("Ada", 1815))?;
+/// hasher.update(&("Grace", 1906))?;
+/// assert_eq!(hasher.rows(), 2);
+/// assert_eq!(hasher.finish(), hash_rows([("Ada", 1815), ("Grace", 1906)])?);
+/// # Ok::<(), rowmark_hashing::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ContentHasher {
+    chunk: ChunkHasher,
+    sha: Sha256,
+    chunks: u64,
+}
+
+impl ContentHasher {
+    /// Begins a stream without rows.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { chunk: ChunkHasher::new(), sha: Kind::Rows.hasher(), chunks: 0 }
+    }
+
+    /// Takes the next row.
+    ///
+    /// # Errors
+    ///
+    /// When the row [cannot be hashed](Error); the path in the error begins with `rows[n]`, counted from 0. The row
+    /// is then not part of the stream, and the next one may be given.
+    #[inline]
+    pub fn update<T: Serialize + ?Sized>(&mut self, row: &T) -> Result<(), Error> {
+        match self.chunk.update(|encoder| row.serialize(encoder)) {
+            Ok(()) => {
+                self.close_full_chunk();
+                Ok(())
+            }
+            Err(failure) => Err(failure.in_index(self.rows() as usize).rooted("rows")),
+        }
+    }
+
+    /// Gives the number of rows so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.chunks * CHUNK_ROWS as u64 + self.chunk.rows as u64
+    }
+
+    /// Ends the stream.
+    #[must_use]
+    pub fn finish(mut self) -> ContentHash {
+        let rows = self.rows();
+        if self.chunk.rows > 0 {
+            self.sha.update(self.chunk.finish());
+        }
+        self.sha.update(rows.to_le_bytes());
+        finish(self.sha)
+    }
+
+    #[inline]
+    fn close_full_chunk(&mut self) {
+        if self.chunk.rows == CHUNK_ROWS {
+            self.sha.update(self.chunk.finish());
+            self.chunks += 1;
+        }
+    }
+}
+
+impl Default for ContentHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The digest of one chunk; after [`finish`](Self::finish) it begins the next.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkHasher {
+    encoder: Encoder,
+    sha: Sha256,
+    rows: usize,
+}
+
+impl ChunkHasher {
+    pub(crate) fn new() -> Self {
+        Self { encoder: Encoder::default(), sha: Kind::Chunk.hasher(), rows: 0 }
+    }
+
+    /// Takes the row that `encode` writes, whole or not at all.
+    #[inline]
+    pub(crate) fn update(
+        &mut self,
+        encode: impl FnOnce(&mut Encoder) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mark = self.encoder.mark();
+        if let Err(failure) = encode(&mut self.encoder) {
+            self.encoder.rewind(&mark);
+            return Err(failure);
+        }
+        self.rows += 1;
+        if self.encoder.buffer.len() >= FLUSH_BYTES {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let buffer = &mut self.encoder.buffer;
+        self.sha.update(&buffer);
+        buffer.clear();
+        buffer.shrink_to(BUFFER_KEPT_BYTES_MAX);
+    }
+
+    pub(crate) fn finish(&mut self) -> [u8; 32] {
+        self.flush();
+        self.encoder.shapes.begin_chunk();
+        self.rows = 0;
+        std::mem::replace(&mut self.sha, Kind::Chunk.hasher()).finalize().into()
+    }
+}
+
+/// Hashes rows, by value or by reference, in the order in which they come.
+///
+/// ```
+/// let rows = vec![("Ada", 1815), ("Grace", 1906)];
+/// let hash = rowmark_hashing::hash_rows(&rows)?;
+/// assert_eq!(hash, rowmark_hashing::hash_rows(rows.iter().cloned())?);
+/// assert_ne!(hash, rowmark_hashing::hash_rows(rows.iter().rev())?);
+/// # Ok::<(), rowmark_hashing::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// When a row [cannot be hashed](Error), with a path such as `rows[17].meta.tags`.
+pub fn hash_rows<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<ContentHash, Error> {
+    let mut hasher = ContentHasher::new();
+    rows.into_iter().try_for_each(|row| hasher.update(&row))?;
+    Ok(hasher.finish())
+}

@@ -1,0 +1,469 @@
+//! The serde side of the encoding: which of a type's calls becomes which value of the model.
+//!
+//! Newtypes are transparent, names of structs and indexes of variants do not count, and a variant's payload is the
+//! value that its data would be on its own: a unit, the newtype's content, a tuple or a struct. A field that
+//! the type skips is a field that holds `None`, which is also what a table makes of it.
+
+use std::borrow::Cow;
+
+use serde::ser::{self, Serialize, Serializer};
+
+use crate::encoder::{Encoder, OpenMap, tag};
+use crate::error::{Failure, Segment};
+
+type Done = Result<(), Failure>;
+
+impl<'a> Serializer for &'a mut Encoder {
+    type Ok = ();
+    type Error = Failure;
+    type SerializeSeq = Elements<'a>;
+    type SerializeTuple = Elements<'a>;
+    type SerializeTupleStruct = Elements<'a>;
+    type SerializeTupleVariant = Elements<'a>;
+    type SerializeMap = Entries<'a>;
+    type SerializeStruct = Fields<'a>;
+    type SerializeStructVariant = Fields<'a>;
+
+    #[inline]
+    fn serialize_bool(self, value: bool) -> Done {
+        self.boolean(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_i8(self, value: i8) -> Done {
+        self.serialize_i64(value.into())
+    }
+
+    #[inline]
+    fn serialize_i16(self, value: i16) -> Done {
+        self.serialize_i64(value.into())
+    }
+
+    #[inline]
+    fn serialize_i32(self, value: i32) -> Done {
+        self.serialize_i64(value.into())
+    }
+
+    #[inline]
+    fn serialize_i64(self, value: i64) -> Done {
+        self.signed(value);
+        Ok(())
+    }
+
+    fn serialize_i128(self, value: i128) -> Done {
+        self.signed_wide(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_u8(self, value: u8) -> Done {
+        self.serialize_u64(value.into())
+    }
+
+    #[inline]
+    fn serialize_u16(self, value: u16) -> Done {
+        self.serialize_u64(value.into())
+    }
+
+    #[inline]
+    fn serialize_u32(self, value: u32) -> Done {
+        self.serialize_u64(value.into())
+    }
+
+    #[inline]
+    fn serialize_u64(self, value: u64) -> Done {
+        self.unsigned(value);
+        Ok(())
+    }
+
+    fn serialize_u128(self, value: u128) -> Done {
+        self.unsigned_wide(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_f32(self, value: f32) -> Done {
+        self.float32(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Done {
+        self.float64(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_char(self, value: char) -> Done {
+        self.character(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Done {
+        self.string(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_bytes(self, value: &[u8]) -> Done {
+        self.bytes(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_none(self) -> Done {
+        self.tag(tag::NONE);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
+        self.enter(tag::SOME)?;
+        value.serialize(&mut *self)?;
+        self.leave();
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Done {
+        self.tag(tag::UNIT);
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_unit_struct(self, _: &'static str) -> Done {
+        self.serialize_unit()
+    }
+
+    #[inline]
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Done {
+        self.unit_variant(variant)
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Done {
+        self.variant(variant)?;
+        value.serialize(&mut *self).map_err(|failure| failure.in_field(variant))?;
+        self.leave();
+        Ok(())
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Failure> {
+        self.enter(tag::SEQUENCE)?;
+        Ok(Elements { encoder: self, index: 0, variant: None })
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Elements<'a>, Failure> {
+        self.enter(tag::TUPLE)?;
+        Ok(Elements { encoder: self, index: 0, variant: None })
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Elements<'a>, Failure> {
+        self.serialize_tuple(len)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Elements<'a>, Failure> {
+        self.variant(variant)?;
+        self.enter(tag::TUPLE)?;
+        Ok(Elements { encoder: self, index: 0, variant: Some(variant) })
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a>, Failure> {
+        let map = self.begin_map()?;
+        Ok(Entries { encoder: self, map, expects_value: false })
+    }
+
+    #[inline]
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'a>, Failure> {
+        self.enter(tag::STRUCT)?;
+        Ok(Fields::begin(self, name, None))
+    }
+
+    #[inline]
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Fields<'a>, Failure> {
+        self.variant(variant)?;
+        self.enter(tag::STRUCT)?;
+        Ok(Fields::begin(self, variant, Some(variant)))
+    }
+}
+
+/// The elements of a sequence or a tuple; they need no count, for an end tag follows the last.
+#[derive(Debug)]
+pub(crate) struct Elements<'a> {
+    encoder: &'a mut Encoder,
+    index: usize,
+    variant: Option<&'static str>,
+}
+
+impl Elements<'_> {
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        value.serialize(&mut *self.encoder).map_err(|failure| {
+            let failure = failure.in_index(self.index);
+            self.variant.into_iter().fold(failure, Failure::in_field)
+        })?;
+        self.index += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn finish(self) -> Done {
+        self.encoder.end();
+        if self.variant.is_some() {
+            self.encoder.leave();
+        }
+        Ok(())
+    }
+}
+
+impl ser::SerializeSeq for Elements<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    #[inline]
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        self.element(value)
+    }
+
+    #[inline]
+    fn end(self) -> Done {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTuple for Elements<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    #[inline]
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        self.element(value)
+    }
+
+    #[inline]
+    fn end(self) -> Done {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTupleStruct for Elements<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    #[inline]
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        self.element(value)
+    }
+
+    #[inline]
+    fn end(self) -> Done {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTupleVariant for Elements<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    #[inline]
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        self.element(value)
+    }
+
+    #[inline]
+    fn end(self) -> Done {
+        self.finish()
+    }
+}
+
+/// The entries of a map, in whatever order they come.
+#[derive(Debug)]
+pub(crate) struct Entries<'a> {
+    encoder: &'a mut Encoder,
+    map: OpenMap,
+    expects_value: bool,
+}
+
+impl ser::SerializeMap for Entries<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
+        if std::mem::replace(&mut self.expects_value, true) {
+            return Err(ser::Error::custom("a map's key was followed by another key, not by its value"));
+        }
+        self.encoder.begin_key(&mut self.map);
+        key.serialize(&mut *self.encoder)
+            .map_err(|failure| failure.within(Segment::Key("a key".to_owned())))?;
+        self.encoder.begin_value(&self.map);
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        if !std::mem::replace(&mut self.expects_value, false) {
+            return Err(ser::Error::custom("a map's value came without its key"));
+        }
+        let written = value.serialize(&mut *self.encoder);
+        written.map_err(|failure| failure.within(self.encoder.current_key(&self.map)))?;
+        self.encoder.end_value(&self.map);
+        Ok(())
+    }
+
+    fn end(self) -> Done {
+        if self.expects_value {
+            return Err(ser::Error::custom("a map ended with a key that has no value"));
+        }
+        self.encoder.end_map(self.map)
+    }
+}
+
+/// The names of a struct's fields as far as they have come.
+#[derive(Debug)]
+enum Names {
+    /// They are so far the first of this shape.
+    Like(u32, usize),
+    /// They are these.
+    Own(Vec<Cow<'static, str>>),
+}
+
+/// The fields of a struct.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    encoder: &'a mut Encoder,
+    names: Names,
+    type_name: &'static str,
+    variant: Option<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    #[inline]
+    fn begin(encoder: &'a mut Encoder, type_name: &'static str, variant: Option<&'static str>) -> Self {
+        let names = match encoder.shapes.guess(type_name) {
+            Some(shape) => Names::Like(shape, 0),
+            None => Names::Own(Vec::new()),
+        };
+        Self { encoder, names, type_name, variant }
+    }
+
+    #[inline]
+    fn name(&mut self, name: &'static str) {
+        match &mut self.names {
+            Names::Like(shape, count) if self.encoder.shapes.field_is(*shape, *count, name) => *count += 1,
+            _ => self.own_name(name),
+        }
+    }
+
+    #[cold]
+    fn own_name(&mut self, name: &'static str) {
+        if let Names::Like(shape, count) = self.names {
+            if let Some(other) = self.encoder.shapes.guess_again(shape, count, name) {
+                self.names = Names::Like(other, count + 1);
+                return;
+            }
+            self.names = Names::Own(self.encoder.shapes.fields(shape, count));
+        }
+        if let Names::Own(names) = &mut self.names {
+            names.push(Cow::Borrowed(name));
+        }
+    }
+
+    #[inline]
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+        self.name(name);
+        value.serialize(&mut *self.encoder).map_err(|failure| {
+            let failure = failure.in_field(name);
+            self.variant.into_iter().fold(failure, Failure::in_field)
+        })
+    }
+
+    #[inline]
+    fn skip(&mut self, name: &'static str) {
+        self.name(name);
+        self.encoder.tag(tag::NONE);
+    }
+
+    #[inline]
+    fn finish(self) -> Done {
+        let shapes = &mut self.encoder.shapes;
+        let shape = match self.names {
+            Names::Like(shape, count) if count == shapes.field_count(shape) => shape,
+            Names::Like(shape, count) => {
+                let fields = shapes.fields(shape, count);
+                shapes.learn(self.type_name, fields)
+            }
+            Names::Own(fields) => shapes.learn(self.type_name, fields),
+        };
+        self.encoder.end_struct(shape);
+        if self.variant.is_some() {
+            self.encoder.leave();
+        }
+        Ok(())
+    }
+}
+
+impl ser::SerializeStruct for Fields<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    #[inline]
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+        self.field(name, value)
+    }
+
+    #[inline]
+    fn skip_field(&mut self, name: &'static str) -> Done {
+        self.skip(name);
+        Ok(())
+    }
+
+    #[inline]
+    fn end(self) -> Done {
+        self.finish()
+    }
+}
+
+impl ser::SerializeStructVariant for Fields<'_> {
+    type Ok = ();
+    type Error = Failure;
+
+    #[inline]
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+        self.field(name, value)
+    }
+
+    #[inline]
+    fn skip_field(&mut self, name: &'static str) -> Done {
+        self.skip(name);
+        Ok(())
+    }
+
+    #[inline]
+    fn end(self) -> Done {
+        self.finish()
+    }
+}

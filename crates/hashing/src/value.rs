@@ -1,0 +1,41 @@
+//! The hash of one value.
+
+use serde::Serialize;
+use sha2::Digest as _;
+
+use crate::digest::{Kind, finish};
+use crate::encoder::Encoder;
+use crate::error::Failure;
+use crate::{ContentHash, Error};
+
+impl ContentHash {
+    /// Hashes one value.
+    ///
+    /// A value and the stream of rows that consists of it alone have different hashes.
+    ///
+    /// ```
+    /// use rowmark_hashing::ContentHash;
+    ///
+    /// // Integers count by value, not by width.
+    /// assert_eq!(ContentHash::of(&5_u8)?, ContentHash::of(&5_i64)?);
+    /// // Types that mean different things differ.
+    /// assert_ne!(ContentHash::of(&5_u8)?, ContentHash::of(&5.0)?);
+    /// assert_ne!(ContentHash::of(&5_u8)?, ContentHash::of(&Some(5_u8))?);
+    /// # Ok::<(), rowmark_hashing::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the value [cannot be hashed](Error); the path in the error begins with `value`.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
+        hash_value(value).map_err(|failure| failure.rooted("value"))
+    }
+}
+
+pub(crate) fn hash_value<T: Serialize + ?Sized>(value: &T) -> Result<ContentHash, Failure> {
+    let mut encoder = Encoder::default();
+    value.serialize(&mut encoder)?;
+    let mut sha = Kind::Value.hasher();
+    sha.update(&encoder.buffer);
+    Ok(finish(sha))
+}
