@@ -1,1 +1,17 @@
-//! Serde structs to and from Arrow record batches, row schemas and row ranges.
+#![doc = include_str!("../README.md")]
+
+mod codec;
+mod difference;
+mod error;
+mod range;
+mod ranges;
+mod sample;
+mod schema;
+mod shape;
+mod type_text;
+
+pub use difference::SchemaDifference;
+pub use error::{CodecError, Error, Unstorable};
+pub use range::RowRange;
+pub use ranges::RowRanges;
+pub use schema::{RowSchema, RowType, VALUE_COLUMN};
