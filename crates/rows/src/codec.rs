@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
 use crate::error::{CodecError, Error};
 use crate::shape::Shape;
-use crate::{RowSchema, VALUE_COLUMN};
+use crate::{RowSchema, SchemaDifference, VALUE_COLUMN};
 
 impl RowSchema {
     /// Writes rows into one Arrow batch.
@@ -51,7 +51,8 @@ impl RowSchema {
 
     /// Reads the rows of a batch.
     ///
-    /// `T` may leave columns out; its fields are found by name.
+    /// `T` may leave columns out; its fields are found by name, and an `Option` without a column is
+    /// `None`. Whoever wants all of the schema compares it with [`RowSchema::of`] first.
     ///
     /// # Errors
     ///
@@ -59,13 +60,15 @@ impl RowSchema {
     /// when its rows cannot be read as `T`.
     pub fn decode<T: DeserializeOwned>(&self, batch: &RecordBatch) -> Result<Vec<T>, Error> {
         let found = RowSchema::from_arrow(batch.schema());
-        if *self != found {
-            let difference = self.first_difference(&found);
-            if let Some(difference) = difference {
-                return Err(Error::SchemaMismatch { difference });
-            }
+        if let Some(difference) = self.first_difference(&found) {
+            return Err(Error::SchemaMismatch { difference });
         }
-        decode_columns(batch).map_err(|source| Error::Decode {
+        let form = Form::of_type::<T>();
+        if form != Form::Struct && batch.column_by_name(VALUE_COLUMN).is_none() {
+            let (field, expected) = (VALUE_COLUMN.to_owned(), std::any::type_name::<T>().to_owned());
+            return Err(Error::SchemaMismatch { difference: SchemaDifference::Missing { field, expected } });
+        }
+        decode_columns(form, batch).map_err(|source| Error::Decode {
             type_name: std::any::type_name::<T>(),
             rows: batch.num_rows(),
             schema: self.to_string(),
@@ -74,8 +77,10 @@ impl RowSchema {
     }
 }
 
-fn decode_columns<T: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<T>, serde_arrow::Error> {
-    let form = Form::of_type::<T>();
+fn decode_columns<T: DeserializeOwned>(
+    form: Form,
+    batch: &RecordBatch,
+) -> Result<Vec<T>, serde_arrow::Error> {
     let mut rows = Vec::with_capacity(batch.num_rows());
     if form == Form::Empty {
         for _ in 0..batch.num_rows() {

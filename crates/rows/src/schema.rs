@@ -114,6 +114,9 @@ impl RowSchema {
     /// ```
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<SchemaDifference> {
+        if Arc::ptr_eq(&self.arrow, &other.arrow) {
+            return None;
+        }
         difference::first_difference("", self.fields(), other.fields())
     }
 
@@ -160,7 +163,7 @@ impl RowSchema {
 
 impl PartialEq for RowSchema {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.arrow, &other.arrow) || self.first_difference(other).is_none()
+        self.first_difference(other).is_none()
     }
 }
 
