@@ -1,0 +1,316 @@
+//! Sled, guarded: one tree, atomic changes, durability that sled alone does not give.
+//!
+//! Invariants:
+//!
+//! - A change is one batch, and the batch holds the new [`State`]; a crash leaves all of it or nothing.
+//! - A value is at most [`PART_BYTES_MAX`] long, so no node of the tree outgrows what sled keeps in its log; above
+//!   128 KiB it writes a node to a file of its own and never syncs it. Longer values are split into parts.
+//! - [`Engine::make_durable`] returns after sled's buffers were written (`flush`, which on Linux asks for
+//!   `sync_file_range` and not for `fsync`) and `fdatasync` was called on a handle of our own.
+//! - No call into sled lets a panic out. Sled panics on some damaged files; that is [`Error::Damaged`] here.
+//! - After a write or a sync has failed nothing more is written: what the kernel kept of it is not known.
+//!
+//! It knows nothing of records; keys and values are bytes.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use sled::{Batch, Db, IVec};
+
+use super::acknowledged::Acknowledged;
+use super::keys::{STATE, part_key};
+use super::state::State;
+use crate::{DamageSource, Error, Result};
+
+/// The longest value of one key. A leaf of sled's tree holds up to 16 entries, and 3 more when it has taken over a
+/// small neighbour: 20 of these with their keys stay below the 128 KiB at which it writes a file of its own.
+pub(super) const PART_BYTES_MAX: usize = 6_000;
+
+/// The most keys of one batch; sled's memory grows out of proportion above.
+const BATCH_KEYS_MAX: usize = 1_000;
+
+/// An open sled folder.
+pub(super) struct Engine {
+    path: PathBuf,
+    db: Db,
+    state: RwLock<State>,
+    durable: Mutex<Durable>,
+    stopped: AtomicBool,
+    // The last field: it is released after sled has closed its files.
+    _lock: File,
+}
+
+/// What is known to be on the disk, and the means to put more there.
+pub(super) struct Durable {
+    pub(super) sequence: u64,
+    pub(super) db_file: File,
+    pub(super) acknowledged: Acknowledged,
+}
+
+/// Which way a [walk](Engine::walk) goes.
+#[derive(Clone, Copy)]
+pub(super) enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Changes that are made together: values to put, `None` to remove a key.
+#[derive(Default)]
+pub(super) struct Changes(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+
+impl Changes {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.insert(key, Some(value));
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
+        self.0.insert(key, None);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Engine {
+    /// Takes over what [`open`](super::open::open) has opened and checked.
+    pub(super) fn new(path: PathBuf, db: Db, state: State, durable: Durable, lock: File) -> Self {
+        Self {
+            path,
+            db,
+            state: RwLock::new(state),
+            durable: Mutex::new(durable),
+            stopped: AtomicBool::new(false),
+            _lock: lock,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps changes out while several keys are read.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
+        // The state is changed by one assignment, after everything that can fail; it is whole whoever panicked.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps all others out while a change is decided and made.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        guarded(&self.path, "read", || match self.db.get(key) {
+            Ok(Some(head)) => self.join(key, &head).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(from_sled(&self.path, "read", error)),
+        })
+    }
+
+    /// Calls a function with every key that begins with `prefix`, and its value, in the order of the keys.
+    pub(super) fn walk(
+        &self,
+        prefix: &[u8],
+        direction: Direction,
+        mut visit: impl FnMut(&[u8], Vec<u8>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        guarded(&self.path, "read", || {
+            let mut entries = self.db.scan_prefix(prefix);
+            loop {
+                let entry = match direction {
+                    Direction::Forward => entries.next(),
+                    Direction::Backward => entries.next_back(),
+                };
+                let Some(entry) = entry else { return Ok(()) };
+                let (key, head) = entry.map_err(|error| from_sled(&self.path, "read", error))?;
+                if visit(&key, self.join(&key, &head)?)?.is_break() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    /// Makes the changes in one batch; they are seen at once and durable after [`make_durable`](Self::make_durable).
+    pub(super) fn apply(&self, state: &mut State, changes: Changes) -> Result<()> {
+        self.check_running()?;
+        let mut next = *state;
+        next.sequence += 1;
+        let batch = guarded(&self.path, "read", || self.batch(&mut next, changes))?;
+        let applied = guarded(&self.path, "write", || {
+            self.db.apply_batch(batch).map_err(|error| from_sled(&self.path, "write", error))
+        });
+        if applied.is_err() {
+            // Sled may hold a part of the batch in memory now.
+            self.stop();
+        }
+        applied?;
+        *state = next;
+        Ok(())
+    }
+
+    /// Returns when every change that was applied so far is on the disk. Calls that come together share the work.
+    pub(super) fn make_durable(&self) -> Result<()> {
+        let wanted = self.read().sequence;
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.sequence >= wanted {
+            return Ok(());
+        }
+        self.check_running()?;
+        let reached = self.read().sequence;
+        let synced = self.sync(&mut durable, reached);
+        if synced.is_err() {
+            self.stop();
+        }
+        synced?;
+        durable.sequence = reached;
+        Ok(())
+    }
+
+    fn sync(&self, durable: &mut Durable, sequence: u64) -> Result<()> {
+        guarded(&self.path, "flush", || {
+            self.db.flush().map(drop).map_err(|error| from_sled(&self.path, "flush", error))
+        })?;
+        let failed = |action| move |source| Error::from_io(action, &self.path, source);
+        durable.db_file.sync_data().map_err(failed("sync"))?;
+        durable.acknowledged.write(sequence).map_err(failed("write to"))
+    }
+
+    /// Spells changes as a batch, and brings `next` to what the tree will be.
+    fn batch(&self, next: &mut State, changes: Changes) -> Result<Batch> {
+        let mut batch = Batch::default();
+        let mut keys = 1;
+        for (key, value) in changes.0 {
+            let mut old = self.entries(&key)?;
+            for (key, value) in value.map(|value| split(&key, &value)).unwrap_or_default() {
+                if let Some(old_value) = old.remove(&key) {
+                    next.take(&key, &old_value);
+                }
+                next.add(&key, &value);
+                batch.insert(key, value);
+                keys += 1;
+            }
+            for (key, value) in old {
+                next.take(&key, &value);
+                batch.remove(key);
+                keys += 1;
+            }
+        }
+        assert!(keys <= BATCH_KEYS_MAX, "the bounds of records keep a change below {BATCH_KEYS_MAX} keys");
+        batch.insert(STATE, &next.to_bytes());
+        Ok(batch)
+    }
+
+    /// The keys and values that are stored now for one key and its parts.
+    fn entries(&self, key: &[u8]) -> Result<BTreeMap<Vec<u8>, IVec>> {
+        let get = |key: &[u8]| self.db.get(key).map_err(|error| from_sled(&self.path, "read", error));
+        let mut entries = BTreeMap::new();
+        if let Some(head) = get(key)? {
+            for part in 0..self.parts(&head)?.0 {
+                let part_key = part_key(key, part);
+                let value = get(&part_key)?.ok_or_else(|| self.damaged("a part of a value is missing"))?;
+                entries.insert(part_key, value);
+            }
+            entries.insert(key.to_vec(), head);
+        }
+        Ok(entries)
+    }
+
+    /// Puts a value together from its first part, and the others if there are any.
+    fn join(&self, key: &[u8], head: &[u8]) -> Result<Vec<u8>> {
+        let (parts, beginning) = self.parts(head)?;
+        let mut value = beginning.to_vec();
+        for part in 0..parts {
+            let found = self.db.get(part_key(key, part));
+            let found = found.map_err(|error| from_sled(&self.path, "read", error))?;
+            let part = found.ok_or_else(|| self.damaged("a part of a value is missing"))?;
+            value.extend_from_slice(&part);
+        }
+        Ok(value)
+    }
+
+    fn parts<'a>(&self, head: &'a [u8]) -> Result<(u16, &'a [u8])> {
+        let (parts, beginning) =
+            head.split_first_chunk().ok_or_else(|| self.damaged("a value is shorter than its header"))?;
+        Ok((u16::from_be_bytes(*parts), beginning))
+    }
+
+    /// The error for something in the tree that cannot be.
+    pub(super) fn damaged(&self, found: impl Into<DamageSource>) -> Error {
+        Error::Damaged { path: self.path.clone(), source: found.into() }
+    }
+
+    // Release and acquire: who sees the flag also sees that the failed write came before it.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    fn check_running(&self) -> Result<()> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(Error::Stopped { path: self.path.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        if let Err(error) = self.make_durable() {
+            tracing::warn!(path = %self.path.display(), %error, "the last events could not be made durable");
+        }
+    }
+}
+
+/// A value as it is stored: the number of further parts and the beginning under its own key, then the parts.
+fn split(key: &[u8], value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    const HEADER_BYTES: usize = 2;
+    let (beginning, rest) = value.split_at(value.len().min(PART_BYTES_MAX - HEADER_BYTES));
+    let parts = rest.chunks(PART_BYTES_MAX);
+    let count = u16::try_from(parts.len()).expect("a record is bounded to a few hundred parts");
+    let head = [&count.to_be_bytes(), beginning].concat();
+    let mut entries = vec![(key.to_vec(), head)];
+    entries.extend((0..).zip(parts).map(|(part, bytes)| (part_key(key, part), bytes.to_vec())));
+    entries
+}
+
+/// Calls into sled, and turns a panic into [`Error::Damaged`].
+pub(super) fn guarded<T>(path: &Path, action: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Sled's structures are shared with its own threads and may be out of step after a panic; callers either give
+    // the store up (while it is opened), or get the same answer again.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let source = Panicked { action, text: panic_text(&*panic) };
+        Err(Error::Damaged { path: path.to_owned(), source: Box::new(source) })
+    })
+}
+
+/// Tells failures of the device from bytes that make no sense.
+pub(super) fn from_sled(path: &Path, action: &'static str, error: sled::Error) -> Error {
+    match error {
+        // An error that the operating system did not give is sled's own word for something unreadable.
+        sled::Error::Io(source) if source.raw_os_error().is_some() => Error::from_io(action, path, source),
+        error => Error::Damaged { path: path.to_owned(), source: Box::new(error) },
+    }
+}
+
+/// A panic inside the storage engine.
+#[derive(Debug, thiserror::Error)]
+#[error("the storage engine panicked when it was to {action}: {text}")]
+struct Panicked {
+    action: &'static str,
+    text: String,
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+    text.unwrap_or("(no text)").to_owned()
+}
