@@ -226,3 +226,24 @@ impl Error {
         matches!(self, Self::Damaged { .. } | Self::DamagedRecord { .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_from_failures() {
+        for (kind, refusal) in [
+            (io::ErrorKind::PermissionDenied, true),
+            (io::ErrorKind::ReadOnlyFilesystem, true),
+            (io::ErrorKind::StorageFull, false),
+        ] {
+            let error = Error::from_io("open", Path::new("folder"), kind.into());
+            assert_eq!(matches!(error, Error::NotWritable { .. }), refusal, "{error:?}");
+            assert!(error.to_string().contains("folder") && !error.is_damage());
+            let source =
+                std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+            assert_eq!(source.map(io::Error::kind), Some(kind));
+        }
+    }
+}

@@ -288,13 +288,12 @@ fn bounds_are_kept(store: &dyn Metastore) {
     let job = JobId::new();
     let good = finished(job, "classify", "v1");
     let long = "n".repeat(NAME_BYTES_MAX + 1);
-    let mut wrong = vec![good.clone(); 6];
+    let mut wrong = vec![good.clone(); 5];
     wrong[0].step = String::new();
     wrong[1].step = long.clone();
     wrong[2].table = long;
-    wrong[3].hash = hash("not of the fingerprint");
-    wrong[4].kind = CheckpointKind::Partial;
-    wrong[5].codes = vec![CodeRows { code: hash("code"), rows: 1 }; RECORD_BYTES_MAX / 33];
+    wrong[3].kind = CheckpointKind::Partial;
+    wrong[4].codes = vec![CodeRows { code: hash("code"), rows: 1 }; RECORD_BYTES_MAX / 33];
     for checkpoint in wrong {
         let answer = store.get_or_create_checkpoint(checkpoint);
         assert_error!(answer, Error::Invalid { .. } | Error::TooLong { .. });
