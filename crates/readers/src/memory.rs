@@ -1,0 +1,59 @@
+//! Rows that are in memory already.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rowmark_hashing::{Fingerprint, hash_rows};
+use rowmark_rows::RowRange;
+use serde::Serialize;
+
+use crate::{Error, RowIter, Source};
+
+/// Rows in memory, identified by their content: the same rows are the same source in any process.
+///
+/// ```
+/// use rowmark_readers::{MemorySource, Source};
+///
+/// let one = MemorySource::new(vec![1, 2, 3]);
+/// let other = MemorySource::new(vec![1, 3, 2]);
+/// assert_ne!(one.fingerprint()?.hash(), other.fingerprint()?.hash());
+/// # Ok::<(), rowmark_readers::Error>(())
+/// ```
+pub struct MemorySource<T> {
+    rows: Arc<[T]>,
+}
+
+impl<T> MemorySource<T> {
+    /// Takes the rows.
+    pub fn new(rows: impl Into<Arc<[T]>>) -> Self {
+        Self { rows: rows.into() }
+    }
+}
+
+impl<T> fmt::Debug for MemorySource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySource").field("rows", &self.rows.len()).finish()
+    }
+}
+
+impl<T: Serialize + Clone + Send + Sync> Source for MemorySource<T> {
+    type Row = T;
+
+    fn name(&self) -> String {
+        format!("{} values", self.rows.len())
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint, Error> {
+        let content = hash_rows(self.rows.iter())?;
+        Ok(Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short()))
+    }
+
+    fn rows(&self) -> Result<u64, Error> {
+        Ok(self.rows.len() as u64)
+    }
+
+    fn read(&self, range: RowRange) -> Result<RowIter<'_, T>, Error> {
+        let rows = &self.rows[range.start() as usize..range.end() as usize];
+        Ok(Box::new(rows.iter().cloned().map(Ok)))
+    }
+}
