@@ -1,0 +1,87 @@
+//! What the tests of tables share: small rows, and writing and reading whole tables.
+
+#![allow(dead_code, reason = "not every test file uses every helper")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use rowmark_hashing::ContentHash;
+use rowmark_rows::{RowRange, RowSchema};
+use rowmark_warehouse::{CodeId, DatasetName, Seal, Table, TableName, Warehouse};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+#[derive(Serialize, Deserialize, Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) input: u64,
+    pub(crate) emission: u32,
+    pub(crate) text: String,
+}
+
+/// An input row yields 0, 1 or 2 rows.
+pub(crate) fn rows_of(input: u64) -> Vec<Row> {
+    (0..(input % 3) as u32)
+        .map(|emission| Row {
+            input,
+            emission,
+            text: format!("{input}/{emission} {}", "x".repeat(input as usize % 7)),
+        })
+        .collect()
+}
+
+pub(crate) fn rows_of_range(range: RowRange) -> Vec<Row> {
+    (range.start()..range.end()).flat_map(rows_of).collect()
+}
+
+pub(crate) fn schema() -> RowSchema {
+    RowSchema::of::<Row>().unwrap()
+}
+
+pub(crate) fn batch_of(range: RowRange) -> RecordBatch {
+    schema().encode(&rows_of_range(range)).unwrap()
+}
+
+pub(crate) fn range(start: u64, end: u64) -> RowRange {
+    RowRange::new(start, end)
+}
+
+pub(crate) fn code(number: u8) -> CodeId {
+    CodeId::new(ContentHash::from_bytes([number; 32]))
+}
+
+pub(crate) fn dataset(name: &str) -> TableName {
+    TableName::dataset(DatasetName::new(name).unwrap(), 1)
+}
+
+pub(crate) fn seal(rows_in: u64) -> Seal {
+    Seal { rows_in, content_hash: ContentHash::from_bytes([9; 32]), record: b"sealed".to_vec() }
+}
+
+pub(crate) fn open() -> (TempDir, Warehouse) {
+    let folder = tempfile::tempdir().unwrap();
+    let warehouse = Warehouse::open(folder.path()).unwrap();
+    (folder, warehouse)
+}
+
+pub(crate) fn read_all(table: &Table) -> Vec<Row> {
+    table.scan().flat_map(|batch| schema().decode::<Row>(&batch.unwrap()).unwrap()).collect()
+}
+
+/// Writes ranges, one commit each.
+pub(crate) fn write(warehouse: &Warehouse, name: &TableName, ranges: &[RowRange]) {
+    let mut writer = warehouse.create(name, &schema(), b"record").unwrap();
+    for range in ranges {
+        writer.append(*range, code(1), &batch_of(*range)).unwrap();
+        writer.commit().unwrap();
+    }
+}
+
+pub(crate) fn files_of(folder: &Path, table: &TableName) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join(table.to_string()))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
