@@ -31,8 +31,12 @@ pub const RECORD_BYTES_MAX: usize = 1024 * 1024;
 const HEADER_BYTES: usize = 2;
 const CRC_BYTES: usize = 4;
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<RECORD_BYTES_MAX>> =
-    bincode::config::standard().with_limit::<RECORD_BYTES_MAX>();
+/// What the decoder may take for one record. It counts an integer by its full width, however few bytes encode it, so
+/// this has to be 8 times the longest record; it keeps a wrong length from becoming a huge allocation.
+const DECODED_BYTES_MAX: usize = 8 * RECORD_BYTES_MAX;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> =
+    bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
 
 /// What a record is about; its number stands in the record's second byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -61,7 +61,8 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// An earlier write failed, so that what reached the disk since is not known.
+    /// An earlier write failed, so that what reached the disk since is not known. Reading may still work, or fail with
+    /// the error of that write.
     #[error("the metastore in {} takes no more writes after an earlier one failed; open it again when the cause is gone", path.display())]
     Stopped {
         /// The store's folder.
@@ -214,7 +215,10 @@ impl Error {
         }
     }
 
-    /// Tells whether stored bytes are at fault, so that rebuilding the records helps.
+    /// Tells whether stored bytes are at fault.
+    ///
+    /// When it is opening a store that answers so, rebuilding the records helps. Later it does not yet follow: the
+    /// store was whole when it was opened, and opening it again will tell.
     ///
     /// ```
     /// use rowmark_metastore::{Job, Record};

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 mod common;
 use common::{Contents, checkpoint, contents, dataset, event, job, job_id};
 
-const JOBS: u8 = 3;
+const JOBS: u32 = 3;
 
 /// A store that was filled and closed, and what was in it.
 struct Store {
@@ -35,7 +35,7 @@ impl Store {
                 store.promote(partial.job, partial.hash, finished).unwrap();
                 store.record_event(event(number, &step)).unwrap();
             }
-            store.save_dataset(&dataset("reviews", number.into(), "chain")).unwrap();
+            store.save_dataset(&dataset("reviews", number, "chain")).unwrap();
             let at = Timestamp::from_millis(1);
             store.finish_job(job_id(number), JobStatus::Complete, at, None).unwrap();
         }

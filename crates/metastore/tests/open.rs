@@ -31,7 +31,7 @@ fn what_was_written_is_there_after_opening_again_and_again() {
         assert_eq!(expected, (number > 1).then(|| contents(&store, 20).unwrap()));
         store.create_job(&job(number, number.checked_sub(1))).unwrap();
         store.get_or_create_checkpoint(checkpoint(number, "classify", CheckpointKind::Final)).unwrap();
-        store.save_dataset(&dataset("reviews", number.into(), "chain")).unwrap();
+        store.save_dataset(&dataset("reviews", number, "chain")).unwrap();
         // Not durable yet; dropping the store makes it so.
         store.record_event(event(number, "classify")).unwrap();
         expected = Some(contents(&store, 20).unwrap());

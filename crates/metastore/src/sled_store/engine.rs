@@ -15,6 +15,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -138,9 +139,8 @@ impl Engine {
         })
     }
 
-    /// Makes the changes in one batch; they are seen at once and durable after [`make_durable`](Self::make_durable).
+    /// Makes the changes in one batch, after [`check_running`](Self::check_running); they are seen at once and durable after [`make_durable`](Self::make_durable).
     pub(super) fn apply(&self, state: &mut State, changes: Changes) -> Result<()> {
-        self.check_running()?;
         let mut next = *state;
         next.sequence += 1;
         let batch = guarded(&self.path, "read", || self.batch(&mut next, changes))?;
@@ -252,7 +252,8 @@ impl Engine {
         self.stopped.store(true, Ordering::Release);
     }
 
-    fn check_running(&self) -> Result<()> {
+    /// Refuses a change after an earlier one has failed.
+    pub(super) fn check_running(&self) -> Result<()> {
         if self.stopped.load(Ordering::Acquire) {
             return Err(Error::Stopped { path: self.path.clone() });
         }
@@ -296,10 +297,16 @@ pub(super) fn guarded<T>(path: &Path, action: &'static str, call: impl FnOnce() 
 /// Tells failures of the device from bytes that make no sense.
 pub(super) fn from_sled(path: &Path, action: &'static str, error: sled::Error) -> Error {
     match error {
-        // An error that the operating system did not give is sled's own word for something unreadable.
-        sled::Error::Io(source) if source.raw_os_error().is_some() => Error::from_io(action, path, source),
+        sled::Error::Io(source) if !is_unreadable(&source) => Error::from_io(action, path, source),
         error => Error::Damaged { path: path.to_owned(), source: Box::new(error) },
     }
+}
+
+/// Sled has its own words, of kind `Other`, for a log that makes no sense. What the operating system said is of
+/// another kind, also where sled repeats it as text, as it does to all who come after a write has failed.
+fn is_unreadable(source: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::Other, io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData];
+    kinds.contains(&source.kind())
 }
 
 /// A panic inside the storage engine.
@@ -313,4 +320,51 @@ struct Panicked {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
     text.unwrap_or("(no text)").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_damage_and_a_torn_log_is() {
+        let path = Path::new("store");
+        let damage = |error| from_sled(path, "open", sled::Error::Io(error)).is_damage();
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let input_output = || io::Error::from_raw_os_error(5);
+        for error in [full(), input_output()] {
+            let repeated = io::Error::new(error.kind(), format!("{error:?}"));
+            assert!(!damage(error) && !damage(repeated));
+        }
+        assert!(damage(io::Error::other("encountered torn segment")));
+        assert!(damage(io::ErrorKind::UnexpectedEof.into()));
+    }
+
+    #[test]
+    fn a_panic_becomes_damage_with_its_text() {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let answers = [
+            guarded::<()>(Path::new("store"), "open", || panic!("segment {} is torn", 7)),
+            guarded::<()>(Path::new("store"), "open", || panic!("segment 7 is torn")),
+        ];
+        std::panic::set_hook(hook);
+        for answer in answers {
+            let error = answer.unwrap_err();
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            assert!(error.is_damage() && source.ends_with("segment 7 is torn"), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_split_value_has_parts_that_sled_keeps_in_its_log() {
+        for length in [0, 1, PART_BYTES_MAX - 2, PART_BYTES_MAX - 1, 3 * PART_BYTES_MAX, 1_000_000] {
+            let value: Vec<u8> = (0..length).map(|index| index as u8).collect();
+            let entries = split(b"key", &value);
+            assert!(entries.iter().all(|(_, part)| part.len() <= PART_BYTES_MAX));
+            assert_eq!(entries[0].1[..2], (entries.len() as u16 - 1).to_be_bytes());
+            let joined: Vec<u8> = entries.iter().flat_map(|(_, part)| part).skip(2).copied().collect();
+            assert_eq!(joined, value);
+        }
+    }
 }

@@ -83,6 +83,7 @@ impl SledMetastore {
     /// Decides on a change with all others kept out, makes it, and leaves it to be made durable.
     fn change_later<T>(&self, decide: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         let mut state = self.engine.write();
+        self.engine.check_running()?;
         let number = state.sequence + 1;
         let mut change = Change { store: self, number, changes: Changes::default() };
         let answer = decide(&mut change)?;

@@ -6,6 +6,8 @@
     reason = "each test program uses a part of it, and all of it is for them"
 )]
 
+pub mod history;
+
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{
     Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetRef, DatasetVersion, Event, EventKind,
@@ -13,11 +15,11 @@ use rowmark_metastore::{
 };
 
 /// An id that is the same in every run.
-pub fn job_id(number: u8) -> JobId {
-    JobId::from_bytes([number; 16])
+pub fn job_id(number: u32) -> JobId {
+    JobId::from_bytes(u128::from(number).to_be_bytes())
 }
 
-pub fn job(number: u8, predecessor: Option<u8>) -> Job {
+pub fn job(number: u32, predecessor: Option<u32>) -> Job {
     Job {
         id: job_id(number),
         name: "nightly".to_owned(),
@@ -35,7 +37,7 @@ pub fn hash(text: &str) -> ContentHash {
     ContentHash::of(text).unwrap()
 }
 
-pub fn checkpoint(job: u8, step: &str, kind: CheckpointKind) -> Checkpoint {
+pub fn checkpoint(job: u32, step: &str, kind: CheckpointKind) -> Checkpoint {
     let partial = Fingerprint::new("udf step").with_hash("name", hash(step), step);
     let fingerprint = match kind {
         CheckpointKind::Partial => partial.clone(),
@@ -76,7 +78,7 @@ pub fn dataset(name: &str, version: u32, chain: &str) -> DatasetVersion {
     }
 }
 
-pub fn event(job: u8, step: &str) -> Event {
+pub fn event(job: u32, step: &str) -> Event {
     let at = Timestamp::from_millis(1_700_000_000_000);
     Event { rows_in: 10, rows_computed: 10, ..Event::new(job_id(job), at, step, EventKind::Run) }
 }
@@ -91,7 +93,7 @@ pub struct Contents {
 }
 
 /// Reads a whole store; the jobs are those that are numbered up to `jobs_max`.
-pub fn contents(store: &dyn Metastore, jobs_max: u8) -> Result<Contents> {
+pub fn contents(store: &dyn Metastore, jobs_max: u32) -> Result<Contents> {
     let mut contents = Contents {
         jobs: store.list_jobs()?,
         checkpoints: Vec::new(),
