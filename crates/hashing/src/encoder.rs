@@ -8,8 +8,9 @@
 //! beginning of another; inside a map the shapes start anew, so that an entry's bytes do not depend on the order
 //! in which the entries came.
 
+use crate::buffer::Buffer;
 use crate::error::{Cause, Failure, Segment};
-use crate::shape::Shapes;
+use crate::shape::{Shape, Shapes};
 
 /// The deepest nesting of containers, options and variants that is hashed.
 pub const DEPTH_MAX: usize = 256;
@@ -41,8 +42,17 @@ const NAN_F32: [u8; 4] = 0x7fc0_0000_u32.to_le_bytes();
 const NAN_F64: [u8; 8] = 0x7ff8_0000_0000_0000_u64.to_le_bytes();
 
 /// A length that precedes text, bytes and names: seven bits a byte, least significant first.
-pub(crate) fn put_length(buffer: &mut Vec<u8>, length: usize) {
-    let mut rest = length as u64;
+#[inline]
+pub(crate) fn put_length(buffer: &mut Buffer, length: usize) {
+    if length < 0x80 {
+        buffer.push(length as u8);
+    } else {
+        put_long_length(buffer, length as u64);
+    }
+}
+
+#[cold]
+fn put_long_length(buffer: &mut Buffer, mut rest: u64) {
     while rest >= 0x80 {
         buffer.push(rest as u8 | 0x80);
         rest >>= 7;
@@ -51,9 +61,9 @@ pub(crate) fn put_length(buffer: &mut Vec<u8>, length: usize) {
 }
 
 /// A text with its length before it.
-pub(crate) fn put_text(buffer: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(buffer: &mut Buffer, text: &str) {
     put_length(buffer, text.len());
-    buffer.extend_from_slice(text.as_bytes());
+    buffer.put_slice(text.as_bytes());
 }
 
 /// The bytes of one entry of an open map: its key, then its value.
@@ -76,7 +86,7 @@ pub(crate) struct OpenMap {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Encoder {
-    pub(crate) buffer: Vec<u8>,
+    pub(crate) buffer: Buffer,
     pub(crate) shapes: Shapes,
     entries: Vec<Entry>,
     scratch: Vec<u8>,
@@ -157,15 +167,13 @@ impl Encoder {
         let width = (64 - magnitude.leading_zeros() as usize).div_ceil(8);
         let mut bytes = [base + width as u8, 0, 0, 0, 0, 0, 0, 0, 0];
         bytes[1..].copy_from_slice(&magnitude.to_le_bytes());
-        // A copy of known length and a truncation are faster than a copy of variable length.
-        self.buffer.extend_from_slice(&bytes);
-        self.buffer.truncate(self.buffer.len() - (8 - width));
+        self.buffer.put_first(bytes, 1 + width);
     }
 
     fn magnitude_wide(&mut self, base: u8, magnitude: u128) {
         let width = (128 - magnitude.leading_zeros() as usize).div_ceil(8);
         self.tag(base + width as u8);
-        self.buffer.extend_from_slice(&magnitude.to_le_bytes()[..width]);
+        self.buffer.put_first(magnitude.to_le_bytes(), width);
     }
 
     #[inline]
@@ -173,7 +181,7 @@ impl Encoder {
         let bits = if value.is_nan() { NAN_F32 } else { value.to_le_bytes() };
         let mut bytes = [tag::F32, 0, 0, 0, 0];
         bytes[1..].copy_from_slice(&bits);
-        self.buffer.extend_from_slice(&bytes);
+        self.buffer.put(bytes);
     }
 
     #[inline]
@@ -181,26 +189,31 @@ impl Encoder {
         let bits = if value.is_nan() { NAN_F64 } else { value.to_le_bytes() };
         let mut bytes = [tag::F64, 0, 0, 0, 0, 0, 0, 0, 0];
         bytes[1..].copy_from_slice(&bits);
-        self.buffer.extend_from_slice(&bytes);
+        self.buffer.put(bytes);
     }
 
     #[inline]
     pub(crate) fn character(&mut self, value: char) {
         self.tag(tag::CHAR);
-        self.buffer.extend_from_slice(&u32::from(value).to_le_bytes());
+        self.buffer.put(u32::from(value).to_le_bytes());
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self, value: &str) {
-        self.tag(tag::STRING);
-        put_text(&mut self.buffer, value);
+        if value.len() < 0x80 {
+            // Tag and length in one go.
+            self.buffer.put_short([tag::STRING, value.len() as u8], value.as_bytes());
+        } else {
+            self.tag(tag::STRING);
+            put_text(&mut self.buffer, value);
+        }
     }
 
     #[inline]
     pub(crate) fn bytes(&mut self, value: &[u8]) {
         self.tag(tag::BYTES);
         put_length(&mut self.buffer, value.len());
-        self.buffer.extend_from_slice(value);
+        self.buffer.put_slice(value);
     }
 
     /// Begins a variant; its payload follows as one value, then [`leave`](Self::leave).
@@ -228,7 +241,7 @@ impl Encoder {
 
     /// Ends a struct whose field values have been written, with the shape that names them.
     #[inline]
-    pub(crate) fn end_struct(&mut self, shape: u32) {
+    pub(crate) fn end_struct(&mut self, shape: Shape) {
         self.end();
         self.shapes.put_reference(&mut self.buffer, shape);
     }
@@ -261,7 +274,7 @@ impl Encoder {
     #[cold]
     pub(crate) fn current_key(&self, map: &OpenMap) -> Segment {
         let Entry { start, value_start, .. } = self.entries[map.current];
-        let key = &self.buffer[start..value_start];
+        let key = &self.buffer.as_slice()[start..value_start];
         match key.first() {
             Some(&tag::STRING) => Segment::Field(encoded_text(key)),
             _ => Segment::Key(key_text(key)),
@@ -273,17 +286,18 @@ impl Encoder {
         self.shapes.leave_scope(map.scope);
         let Self { buffer, entries, scratch, .. } = self;
         let own = &mut entries[map.entries_before..];
-        let key = |entry: &Entry| entry.start..entry.value_start;
-        if !own.is_sorted_by(|a, b| buffer[key(a)] < buffer[key(b)]) {
+        let bytes = buffer.as_slice();
+        let key = |entry: &Entry| &bytes[entry.start..entry.value_start];
+        if !own.is_sorted_by(|a, b| key(a) < key(b)) {
             let start = own[0].start;
-            own.sort_by(|a, b| buffer[key(a)].cmp(&buffer[key(b)]));
-            if let Some(pair) = own.windows(2).find(|pair| buffer[key(&pair[0])] == buffer[key(&pair[1])]) {
-                return Err(Failure::new(Cause::DuplicateKey(key_text(&buffer[key(&pair[0])]))));
+            own.sort_by(|a, b| key(a).cmp(key(b)));
+            if let Some(pair) = own.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+                return Err(Failure::new(Cause::DuplicateKey(key_text(key(&pair[0])))));
             }
             scratch.clear();
-            own.iter().for_each(|entry| scratch.extend_from_slice(&buffer[entry.start..entry.end]));
+            own.iter().for_each(|entry| scratch.extend_from_slice(&bytes[entry.start..entry.end]));
             buffer.truncate(start);
-            buffer.extend_from_slice(scratch);
+            buffer.put_slice(scratch);
         }
         entries.truncate(map.entries_before);
         self.end();

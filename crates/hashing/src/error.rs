@@ -34,6 +34,26 @@ pub enum Error {
         /// The bound.
         depth_max: usize,
     },
+    /// The values of a column of an Arrow record batch are not known for certain.
+    #[cfg(feature = "arrow")]
+    #[error("cannot hash column {column} of type {data_type}: {reason}")]
+    Column {
+        /// The names of the column and of the fields in it, joined by dots.
+        column: String,
+        /// Its Arrow type.
+        data_type: String,
+        /// Why, and what can be done.
+        reason: &'static str,
+    },
+    /// An Arrow array holds a value that its field or type does not allow.
+    #[cfg(feature = "arrow")]
+    #[error("cannot hash {path}: {reason}")]
+    BadValue {
+        /// Where the value is, from the root of what was hashed.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A text is not 64 hexadecimal digits.
     #[error("cannot read {text:?} as a content hash: expected 64 hexadecimal digits")]
     NotAHash {
@@ -55,6 +75,8 @@ pub(crate) enum Cause {
     DuplicateKey(String),
     Serializer(String),
     TooDeep,
+    #[cfg(feature = "arrow")]
+    BadValue(&'static str),
 }
 
 #[derive(Debug)]
@@ -107,6 +129,8 @@ impl Failure {
             Cause::DuplicateKey(key) => Error::DuplicateKey { path, key },
             Cause::Serializer(message) => Error::Serializer { path, message },
             Cause::TooDeep => Error::TooDeep { path, depth_max: crate::DEPTH_MAX },
+            #[cfg(feature = "arrow")]
+            Cause::BadValue(reason) => Error::BadValue { path, reason },
         }
     }
 }
@@ -121,6 +145,8 @@ impl Display for Failure {
             Cause::DuplicateKey(key) => write!(f, "the map has the key {key} twice"),
             Cause::Serializer(message) => f.write_str(message),
             Cause::TooDeep => write!(f, "nested deeper than {} levels", crate::DEPTH_MAX),
+            #[cfg(feature = "arrow")]
+            Cause::BadValue(reason) => f.write_str(reason),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fmt::{self, Display};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
+use crate::buffer::Buffer;
 use crate::digest::{Kind, finish};
 use crate::encoder::{put_length, put_text};
 use crate::shown::{Shown, shorten};
@@ -84,15 +85,15 @@ impl Fingerprint {
     /// Gives the hash over the domain and all labels and hashes, in order.
     #[must_use]
     pub fn hash(&self) -> ContentHash {
-        let mut buffer = Vec::new();
+        let mut buffer = Buffer::default();
         put_text(&mut buffer, &self.domain);
         put_length(&mut buffer, self.components.len());
         for component in &self.components {
             put_text(&mut buffer, &component.label);
-            buffer.extend_from_slice(component.hash.as_bytes());
+            buffer.put(*component.hash.as_bytes());
         }
         let mut sha = Kind::Fingerprint.hasher();
-        sha.update(&buffer);
+        sha.update(buffer.as_slice());
         finish(sha)
     }
 

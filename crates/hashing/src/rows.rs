@@ -60,7 +60,15 @@ impl ContentHasher {
     /// is then not part of the stream, and the next one may be given.
     #[inline]
     pub fn update<T: Serialize + ?Sized>(&mut self, row: &T) -> Result<(), Error> {
-        match self.chunk.update(|encoder| row.serialize(encoder)) {
+        self.update_with(|encoder| row.serialize(encoder))
+    }
+
+    #[inline]
+    pub(crate) fn update_with(
+        &mut self,
+        encode: impl FnOnce(&mut Encoder) -> Result<(), Failure>,
+    ) -> Result<(), Error> {
+        match self.chunk.update(encode) {
             Ok(()) => {
                 self.close_full_chunk();
                 Ok(())
@@ -133,10 +141,8 @@ impl ChunkHasher {
     }
 
     fn flush(&mut self) {
-        let buffer = &mut self.encoder.buffer;
-        self.sha.update(&buffer);
-        buffer.clear();
-        buffer.shrink_to(BUFFER_KEPT_BYTES_MAX);
+        self.sha.update(self.encoder.buffer.as_slice());
+        self.encoder.buffer.clear(BUFFER_KEPT_BYTES_MAX);
     }
 
     pub(crate) fn finish(&mut self) -> [u8; 32] {

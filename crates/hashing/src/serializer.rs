@@ -4,12 +4,11 @@
 //! value that its data would be on its own: a unit, the newtype's content, a tuple or a struct. A field that
 //! the type skips is a field that holds `None`, which is also what a table makes of it.
 
-use std::borrow::Cow;
-
 use serde::ser::{self, Serialize, Serializer};
 
 use crate::encoder::{Encoder, OpenMap, tag};
 use crate::error::{Failure, Segment};
+use crate::shape::{self, Shape};
 
 type Done = Result<(), Failure>;
 
@@ -193,9 +192,9 @@ impl<'a> Serializer for &'a mut Encoder {
     }
 
     #[inline]
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Fields<'a>, Failure> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Fields<'a>, Failure> {
         self.enter(tag::STRUCT)?;
-        Ok(Fields::begin(self, name, None))
+        Ok(Fields { encoder: self, shape: shape::EMPTY, variant: None })
     }
 
     #[inline]
@@ -208,7 +207,7 @@ impl<'a> Serializer for &'a mut Encoder {
     ) -> Result<Fields<'a>, Failure> {
         self.variant(variant)?;
         self.enter(tag::STRUCT)?;
-        Ok(Fields::begin(self, variant, Some(variant)))
+        Ok(Fields { encoder: self, shape: shape::EMPTY, variant: Some(variant) })
     }
 }
 
@@ -342,83 +341,34 @@ impl ser::SerializeMap for Entries<'_> {
     }
 }
 
-/// The names of a struct's fields as far as they have come.
-#[derive(Debug)]
-enum Names {
-    /// They are so far the first of this shape.
-    Like(u32, usize),
-    /// They are these.
-    Own(Vec<Cow<'static, str>>),
-}
-
 /// The fields of a struct.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     encoder: &'a mut Encoder,
-    names: Names,
-    type_name: &'static str,
+    /// The names so far.
+    shape: Shape,
     variant: Option<&'static str>,
 }
 
-impl<'a> Fields<'a> {
-    #[inline]
-    fn begin(encoder: &'a mut Encoder, type_name: &'static str, variant: Option<&'static str>) -> Self {
-        let names = match encoder.shapes.guess(type_name) {
-            Some(shape) => Names::Like(shape, 0),
-            None => Names::Own(Vec::new()),
-        };
-        Self { encoder, names, type_name, variant }
-    }
-
-    #[inline]
-    fn name(&mut self, name: &'static str) {
-        match &mut self.names {
-            Names::Like(shape, count) if self.encoder.shapes.field_is(*shape, *count, name) => *count += 1,
-            _ => self.own_name(name),
-        }
-    }
-
-    #[cold]
-    fn own_name(&mut self, name: &'static str) {
-        if let Names::Like(shape, count) = self.names {
-            if let Some(other) = self.encoder.shapes.guess_again(shape, count, name) {
-                self.names = Names::Like(other, count + 1);
-                return;
-            }
-            self.names = Names::Own(self.encoder.shapes.fields(shape, count));
-        }
-        if let Names::Own(names) = &mut self.names {
-            names.push(Cow::Borrowed(name));
-        }
-    }
-
-    #[inline]
+impl Fields<'_> {
+    #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
-        self.name(name);
+        self.shape = self.encoder.shapes.extend(self.shape, name);
         value.serialize(&mut *self.encoder).map_err(|failure| {
             let failure = failure.in_field(name);
             self.variant.into_iter().fold(failure, Failure::in_field)
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, name: &'static str) {
-        self.name(name);
+        self.shape = self.encoder.shapes.extend(self.shape, name);
         self.encoder.tag(tag::NONE);
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(self) -> Done {
-        let shapes = &mut self.encoder.shapes;
-        let shape = match self.names {
-            Names::Like(shape, count) if count == shapes.field_count(shape) => shape,
-            Names::Like(shape, count) => {
-                let fields = shapes.fields(shape, count);
-                shapes.learn(self.type_name, fields)
-            }
-            Names::Own(fields) => shapes.learn(self.type_name, fields),
-        };
-        self.encoder.end_struct(shape);
+        self.encoder.end_struct(self.shape);
         if self.variant.is_some() {
             self.encoder.leave();
         }
@@ -430,18 +380,18 @@ impl ser::SerializeStruct for Fields<'_> {
     type Ok = ();
     type Error = Failure;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
         self.field(name, value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_field(&mut self, name: &'static str) -> Done {
         self.skip(name);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Done {
         self.finish()
     }
@@ -451,18 +401,18 @@ impl ser::SerializeStructVariant for Fields<'_> {
     type Ok = ();
     type Error = Failure;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
         self.field(name, value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_field(&mut self, name: &'static str) -> Done {
         self.skip(name);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(self) -> Done {
         self.finish()
     }

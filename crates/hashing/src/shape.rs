@@ -1,79 +1,123 @@
 //! Shapes: the field names of a struct, in order, written once and then referred to.
 //!
-//! A shape that was met before is known by its number; whether a *chunk* has defined it already is the matter of
-//! the current scope. A scope is a chunk, or the key or the value of a map's entry; its definitions are numbered
-//! from 0 in the order in which they were written. Numbers in `known` never reach the bytes.
+//! Shapes are kept as a tree of names: a node is the list of names on the way to it, so that following a struct's
+//! fields as they come, one comparison each, ends at its shape. Node numbers never reach the bytes. Whether a *chunk*
+//! has defined a shape already is the matter of the current scope: a scope is a chunk, or the key or the value of a
+//! map's entry, and its definitions are numbered from 0 in the order in which they were written.
 
 use std::borrow::Cow;
 
+use crate::buffer::Buffer;
 use crate::encoder::{put_length, put_text};
 
-/// How many shapes are remembered from one chunk to the next.
-const SHAPES_KEPT_MAX: usize = 256;
+/// How many nodes are remembered from one chunk to the next.
+const NODES_KEPT_MAX: usize = 4096;
+
+/// A list of field names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape(u32);
+
+/// A shape that was found before, and the tree it is in.
+#[cfg(feature = "arrow")]
+pub(crate) type KnownShape = std::cell::Cell<Option<(u64, Shape)>>;
+
+/// No names: where every struct begins.
+pub(crate) const EMPTY: Shape = Shape(0);
 
 #[derive(Clone, Debug)]
-struct Shape {
-    fields: Vec<Cow<'static, str>>,
-    /// The name of the type that had this shape last: a hint for the next of its values, never written.
-    type_name: &'static str,
+struct Node {
+    name: Cow<'static, str>,
+    parent: Shape,
+    /// The node that was made last under this one, and the one that was made under the same parent before this.
+    last_child: Option<Shape>,
+    elder_sibling: Option<Shape>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shapes {
-    known: Vec<Shape>,
+    nodes: Vec<Node>,
+    /// How many trees there were before this one.
+    #[cfg(feature = "arrow")]
+    tree: u64,
     /// The shapes defined in the open scopes, the innermost last.
-    defined: Vec<u32>,
+    defined: Vec<Shape>,
     /// Where the innermost scope begins in `defined`.
     scope: usize,
 }
 
-impl Shapes {
-    /// Guesses the shape of a struct from its type's name.
-    #[inline]
-    pub(crate) fn guess(&self, type_name: &'static str) -> Option<u32> {
-        let fits = |shape: &Shape| std::ptr::eq(shape.type_name, type_name);
-        self.known.iter().position(fits).map(|index| index as u32)
-    }
-
-    /// Finds a shape that begins as `shape` does and goes on with `name` at `index`, where `shape` does not.
-    pub(crate) fn guess_again(&self, shape: u32, index: usize, name: &str) -> Option<u32> {
-        let before = &self.known[shape as usize].fields[..index];
-        let fits = |shape: &Shape| {
-            shape.fields.get(index).is_some_and(|field| field == name) && shape.fields[..index] == *before
-        };
-        self.known.iter().position(fits).map(|index| index as u32)
-    }
-
-    /// Says whether the field at `index` of `shape` is called `name`.
-    #[inline]
-    pub(crate) fn field_is(&self, shape: u32, index: usize, name: &'static str) -> bool {
-        let field = self.known[shape as usize].fields.get(index);
-        field.is_some_and(|field| std::ptr::eq::<str>(&raw const **field, name) || field == name)
-    }
-
-    #[inline]
-    pub(crate) fn field_count(&self, shape: u32) -> usize {
-        self.known[shape as usize].fields.len()
-    }
-
-    /// The first `count` names of `shape`.
-    pub(crate) fn fields(&self, shape: u32, count: usize) -> Vec<Cow<'static, str>> {
-        self.known[shape as usize].fields[..count].to_vec()
-    }
-
-    /// Finds the shape with these names, or learns it.
-    pub(crate) fn learn(&mut self, type_name: &'static str, fields: Vec<Cow<'static, str>>) -> u32 {
-        if let Some(index) = self.known.iter().position(|shape| shape.fields == fields) {
-            self.known[index].type_name = type_name;
-            return index as u32;
+impl Default for Shapes {
+    fn default() -> Self {
+        let root = Node { name: Cow::Borrowed(""), parent: EMPTY, last_child: None, elder_sibling: None };
+        Self {
+            nodes: vec![root],
+            #[cfg(feature = "arrow")]
+            tree: 0,
+            defined: Vec::new(),
+            scope: 0,
         }
-        self.known.push(Shape { fields, type_name });
-        (self.known.len() - 1) as u32
+    }
+}
+
+impl Shapes {
+    /// Goes from a shape to the one with one name more.
+    #[inline(always)]
+    pub(crate) fn extend(&mut self, shape: Shape, name: &'static str) -> Shape {
+        // The first struct that was met made its nodes one after the other.
+        let next = Shape(shape.0 + 1);
+        match self.nodes.get(next.0 as usize) {
+            Some(node) if node.parent == shape && is_same(&node.name, name) => next,
+            _ => self.find_child(shape, name, |_| Cow::Borrowed(name)),
+        }
+    }
+
+    /// Finds the shape with these names, at once if `known` still says which it is.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn recall<'n, N: Iterator<Item = &'n str>>(
+        &mut self,
+        known: &KnownShape,
+        names: impl FnOnce() -> N,
+    ) -> Shape {
+        if let Some((tree, shape)) = known.get()
+            && tree == self.tree
+        {
+            return shape;
+        }
+        let shape =
+            names().fold(EMPTY, |shape, name| self.find_child(shape, name, |name| name.to_owned().into()));
+        known.set(Some((self.tree, shape)));
+        shape
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_child<'n>(
+        &mut self,
+        shape: Shape,
+        name: &'n str,
+        own: impl FnOnce(&'n str) -> Cow<'static, str>,
+    ) -> Shape {
+        let mut child = self.nodes[shape.0 as usize].last_child;
+        while let Some(found) = child {
+            let node = &self.nodes[found.0 as usize];
+            if is_same(&node.name, name) {
+                return found;
+            }
+            child = node.elder_sibling;
+        }
+        self.make_child(shape, own(name))
+    }
+
+    #[cold]
+    fn make_child(&mut self, parent: Shape, name: Cow<'static, str>) -> Shape {
+        let child = Shape(self.nodes.len() as u32);
+        let elder_sibling = self.nodes[parent.0 as usize].last_child.replace(child);
+        self.nodes.push(Node { name, parent, last_child: None, elder_sibling });
+        child
     }
 
     /// Writes the number of `shape` in the innermost scope, and its definition if it has none there yet.
     #[inline]
-    pub(crate) fn put_reference(&mut self, buffer: &mut Vec<u8>, shape: u32) {
+    pub(crate) fn put_reference(&mut self, buffer: &mut Buffer, shape: Shape) {
         let own = &self.defined[self.scope..];
         if let Some(number) = own.iter().position(|defined| *defined == shape) {
             put_length(buffer, number);
@@ -84,10 +128,15 @@ impl Shapes {
     }
 
     #[cold]
-    fn define(&mut self, buffer: &mut Vec<u8>, shape: u32) {
-        let fields = &self.known[shape as usize].fields;
-        put_length(buffer, fields.len());
-        fields.iter().for_each(|name| put_text(buffer, name));
+    fn define(&mut self, buffer: &mut Buffer, shape: Shape) {
+        let mut path = Vec::new();
+        let mut node = shape;
+        while node != EMPTY {
+            path.push(node);
+            node = self.nodes[node.0 as usize].parent;
+        }
+        put_length(buffer, path.len());
+        path.iter().rev().for_each(|node| put_text(buffer, &self.nodes[node.0 as usize].name));
         self.defined.push(shape);
     }
 
@@ -110,8 +159,13 @@ impl Shapes {
     pub(crate) fn begin_chunk(&mut self) {
         self.defined.clear();
         self.scope = 0;
-        if self.known.len() > SHAPES_KEPT_MAX {
-            self.known.clear();
+        if self.nodes.len() > NODES_KEPT_MAX {
+            self.nodes.truncate(1);
+            self.nodes[0].last_child = None;
+            #[cfg(feature = "arrow")]
+            {
+                self.tree += 1;
+            }
         }
     }
 
@@ -123,4 +177,10 @@ impl Shapes {
         self.defined.truncate(mark);
         self.scope = 0;
     }
+}
+
+/// Names of one program mostly are the same text in memory.
+#[inline(always)]
+fn is_same(known: &str, name: &str) -> bool {
+    std::ptr::eq(known, name) || known == name
 }

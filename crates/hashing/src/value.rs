@@ -1,4 +1,4 @@
-//! The hash of one value.
+//! One value: its canonical encoding and its hash.
 
 use serde::Serialize;
 use sha2::Digest as _;
@@ -32,10 +32,31 @@ impl ContentHash {
     }
 }
 
-pub(crate) fn hash_value<T: Serialize + ?Sized>(value: &T) -> Result<ContentHash, Failure> {
+/// Gives the canonical encoding of one value: what [`ContentHash::of`] hashes, after the name of its kind.
+///
+/// This is for those who check the format or compare another implementation; two values have the same encoding
+/// exactly if they are the same value of the format's model.
+///
+/// ```
+/// assert_eq!(rowmark_hashing::encode("Ada")?, [0x09, 3, b'A', b'd', b'a']);
+/// # Ok::<(), rowmark_hashing::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`ContentHash::of`].
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    encode_value(value).map_err(|failure| failure.rooted("value"))
+}
+
+fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Failure> {
     let mut encoder = Encoder::default();
     value.serialize(&mut encoder)?;
+    Ok(encoder.buffer.into_vec())
+}
+
+pub(crate) fn hash_value<T: Serialize + ?Sized>(value: &T) -> Result<ContentHash, Failure> {
     let mut sha = Kind::Value.hasher();
-    sha.update(&encoder.buffer);
+    sha.update(encode_value(value)?);
     Ok(finish(sha))
 }

@@ -1,0 +1,133 @@
+//! Prints how fast rows are hashed, as ratios to plain SHA-256 over the same bytes in the same run, and how
+//! much memory streams of different lengths need.
+//!
+//! Rows: one million of about 100 encoded bytes, five fields. Each figure is the best of several interleaved rounds.
+//! Memory: this program runs itself, streams rows that are made on the way, and reads its own peak (`VmHWM`).
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use rowmark_hashing::{ContentHash, ContentHasher, encode, hash_rows};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+const ROWS: u64 = 1_000_000;
+const ROUNDS: usize = 9;
+const STREAM_ARGUMENT: &str = "--stream-rows";
+
+#[derive(Serialize)]
+struct Row {
+    id: u64,
+    name: String,
+    score: f64,
+    active: bool,
+    text: String,
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+fn scramble(seed: u64) -> u64 {
+    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+fn row(id: u64) -> Row {
+    let random = scramble(id);
+    Row {
+        id,
+        name: format!("user-{:08x}", random as u32),
+        score: (random >> 11) as f64 / (1_u64 << 53) as f64,
+        active: random & 1 == 1,
+        text: format!("{random:016x} and {:016x} went up the hill", scramble(!random)),
+    }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(position) = arguments.iter().position(|argument| argument == STREAM_ARGUMENT) {
+        return stream(arguments[position + 1].parse().expect("a number of rows"));
+    }
+    speed();
+    memory();
+}
+
+fn speed() {
+    let rows: Vec<Row> = (0..ROWS).map(row).collect();
+    let encoded = encode(&rows).expect("plain rows");
+    let bytes = encoded.len();
+    println!("{ROWS} rows, {bytes} encoded bytes, {} a row", bytes as u64 / ROWS);
+
+    let expected = hash_rows(&rows).expect("plain rows");
+    let check = |hash: ContentHash| assert_eq!(hash, expected);
+    let mut best = [Duration::MAX; 4];
+    for _ in 0..ROUNDS {
+        let mut time = |index: usize, work: &dyn Fn()| {
+            let start = Instant::now();
+            work();
+            best[index] = best[index].min(start.elapsed());
+        };
+        time(0, &|| {
+            black_box(Sha256::digest(black_box(&encoded)));
+        });
+        time(1, &|| check(hash_rows(&rows).expect("plain rows")));
+        time(2, &|| check(on_threads(1, &rows)));
+        time(3, &|| check(on_threads(2, &rows)));
+    }
+    let report = |name: &str, time: Duration| {
+        let speed = bytes as f64 / 1e6 / time.as_secs_f64();
+        let ratio = best[0].as_secs_f64() / time.as_secs_f64();
+        println!(
+            "{name:<26} {:>6.1} ms {speed:>6.0} MB/s  {ratio:.2} of plain SHA-256",
+            time.as_secs_f64() * 1e3
+        );
+    };
+    report("plain SHA-256", best[0]);
+    report("hash_rows", best[1]);
+    if cfg!(feature = "rayon") {
+        report("par_hash_rows, 1 thread", best[2]);
+        report("par_hash_rows, 2 threads", best[3]);
+        println!("two threads are {:.2} times hash_rows", best[1].as_secs_f64() / best[3].as_secs_f64());
+    } else {
+        println!("par_hash_rows: run with --features rayon");
+    }
+}
+
+#[cfg(feature = "rayon")]
+fn on_threads(threads: usize, rows: &[Row]) -> ContentHash {
+    use std::sync::LazyLock;
+    static POOLS: LazyLock<[rayon::ThreadPool; 2]> = LazyLock::new(|| {
+        [1, 2].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a thread pool"))
+    });
+    POOLS[threads - 1].install(|| rowmark_hashing::par_hash_rows(rows).expect("plain rows"))
+}
+
+#[cfg(not(feature = "rayon"))]
+fn on_threads(_: usize, rows: &[Row]) -> ContentHash {
+    hash_rows(rows).expect("plain rows")
+}
+
+/// Hashes a stream of rows that never exist together, and prints the peak memory of this process in KiB.
+fn stream(rows: u64) {
+    let mut hasher = ContentHasher::new();
+    (0..rows).try_for_each(|id| hasher.update(&row(id))).expect("plain rows");
+    black_box(hasher.finish());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    println!("{}", peak.map_or("unknown", |peak| peak.trim().trim_end_matches(" kB")));
+}
+
+fn memory() {
+    let program = std::env::current_exe().expect("this program has a path");
+    let peak_kib = |rows: &str| {
+        let output = std::process::Command::new(&program).args([STREAM_ARGUMENT, rows]).output();
+        let output = String::from_utf8(output.expect("this program runs").stdout).expect("text");
+        output.trim().parse::<u64>().ok()
+    };
+    let (Some(few), Some(many)) = (peak_kib("100000"), peak_kib("10000000")) else {
+        println!("peak memory: not known on this system");
+        return;
+    };
+    println!("peak memory, 100 thousand rows streamed: {few} KiB");
+    println!("peak memory, 10 million rows streamed:   {many} KiB ({:+} KiB)", many as i64 - few as i64);
+}
