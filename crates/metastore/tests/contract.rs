@@ -1,5 +1,7 @@
 //! Both stores keep the contract.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::cell::Cell;
 
 use rowmark_metastore::{MemoryMetastore, SledMetastore, contract};

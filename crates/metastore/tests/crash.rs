@@ -4,6 +4,7 @@
 //! number of each when it has returned. The store must then hold the changes up to the last number, or one more, whole:
 //! the one that was being made. `ROWMARK_KILL_ROUNDS` sets how often the child is killed (20).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![cfg(unix)]
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};

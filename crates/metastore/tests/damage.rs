@@ -2,6 +2,8 @@
 //!
 //! `ROWMARK_DAMAGE_EVERY=1` tries every byte of every file instead of some of them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 //! The files in `tests/golden` are never made again: stores and tables out there hold such bytes. They are compared
 //! with what is written today, and with an encoder of a few lines that follows the description of the format alone.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{
     Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetRef, DatasetVersion, Event, EventKind,

@@ -1,5 +1,7 @@
 //! Any sequence of calls, opening again included, is answered by both stores alike.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::fmt::Debug;
 use std::path::Path;
 

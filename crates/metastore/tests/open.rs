@@ -1,5 +1,7 @@
 //! Whether a folder can be opened, and what is said when it cannot.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::error::Error as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
