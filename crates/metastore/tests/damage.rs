@@ -145,6 +145,20 @@ fn j07_a_file_that_is_gone_is_found() {
     });
 }
 
+/// Sled may answer nonsense when it cannot write; a store is not to be called damaged for that.
+#[test]
+fn r14_a_store_that_cannot_be_opened_where_nothing_can_be_written_is_not_called_damaged() {
+    let store = Store::filled(2);
+    fs::write(store.path().join("conf"), vec![7; 62]).unwrap();
+    fs::create_dir(store.path().join("probe")).unwrap();
+    let error = SledMetastore::open(store.path()).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if path.ends_with("probe")), "{error:?}");
+    fs::remove_dir(store.path().join("probe")).unwrap();
+    let error = SledMetastore::open(store.path()).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error:?}");
+    assert!(!store.path().join("probe").exists());
+}
+
 /// The loss that sled itself does not notice: it comes back with the state of an earlier moment.
 #[test]
 fn j07_a_store_that_fell_behind_is_found() {
