@@ -147,8 +147,8 @@ impl Warehouse {
     /// [`Error::TableMissing`], [`Error::TableExists`], [`Error::BeingWritten`], or [`Error::Io`].
     pub fn rename(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
         self.refuse_if_exists(to)?;
-        let _busy = (self.occupy(from)?, self.occupy(to)?);
         self.refuse_if_missing(from)?;
+        let _busy = (self.occupy(from)?, self.occupy(to)?);
         self.shared.disk.rename(&self.table_folder(from), &self.table_folder(to))?;
         self.shared.disk.sync_folder(&self.shared.folder)
     }
@@ -206,6 +206,15 @@ impl Warehouse {
         Ok(tables.filter(|table| filter.matches(table)).collect())
     }
 
+    /// Whether a table is there and sealed; its rows are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn is_sealed(&self, name: &TableName) -> Result<bool, Error> {
+        self.shared.disk.exists(&self.table_folder(name).join(FOOTER_FILE))
+    }
+
     /// The size of a table's files, or `None` when there is no such table.
     ///
     /// Files that it shares with a copy count for both.
@@ -245,6 +254,7 @@ impl Warehouse {
 
     fn copy_files(&self, from: &TableName, to: &TableName, record: Option<&[u8]>) -> Result<(), Error> {
         self.refuse_if_exists(to)?;
+        self.refuse_if_missing(from)?;
         let _busy = self.occupy(to)?;
         // The source may be read by others, and copied by others at the same time.
         if self.busy().contains(from) {
@@ -375,4 +385,38 @@ fn refuse_if_written(table: &Table) -> Result<(), Error> {
         return Err(Error::BeingWritten { table: table.name().clone() });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rowmark_hashing::ContentHash;
+    use rowmark_rows::RowRange;
+
+    use super::*;
+    use crate::{CodeId, DatasetName};
+
+    fn dataset(name: &str) -> TableName {
+        TableName::dataset(DatasetName::new(name).unwrap(), 1)
+    }
+
+    #[test]
+    fn where_links_are_refused_files_are_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = Warehouse::open_on(folder.path(), Disk { is_linking_refused: true }).unwrap();
+        let schema = RowSchema::of::<u64>().unwrap();
+        let code = CodeId::new(ContentHash::from_bytes([1; 32]));
+        let mut writer = warehouse.create(&dataset("a"), &schema, b"").unwrap();
+        writer.append(RowRange::new(0, 2), code, &schema.encode(&[7_u64, 8]).unwrap()).unwrap();
+        writer.commit().unwrap();
+        drop(writer);
+        warehouse.copy(&dataset("a"), &dataset("b")).unwrap();
+
+        let file = |name: &str| warehouse.table_folder(&dataset(name)).join("000001.seg");
+        let before = std::fs::read(file("a")).unwrap();
+        std::fs::write(file("a"), b"").unwrap();
+        assert_eq!(std::fs::read(file("b")).unwrap(), before);
+        let table = warehouse.open_table(&dataset("b")).unwrap().unwrap();
+        let batch = table.scan().next().unwrap().unwrap();
+        assert_eq!(schema.decode::<u64>(&batch).unwrap(), [7, 8]);
+    }
 }
