@@ -13,7 +13,7 @@ use crate::error::{Cause, Failure, Segment};
 use crate::shape::{Shape, Shapes};
 
 /// The deepest nesting of containers, options and variants that is hashed.
-pub const DEPTH_MAX: usize = 256;
+pub const DEPTH_MAX: usize = 128;
 
 pub(crate) mod tag {
     pub(crate) const END: u8 = 0x00;
