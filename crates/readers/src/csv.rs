@@ -188,21 +188,24 @@ impl<T> CsvSource<T> {
     /// `lines_before` into the file.
     fn line_error(&self, error: csv::Error, lines_before: u64, record: Option<&ByteRecord>) -> Error {
         let path = self.path.clone();
-        let mut line = error.position().map(Position::line);
-        let mut cell = None;
-        let reason = match error.kind() {
-            ErrorKind::Io(_) => return Error::Read { path, source: error.into() },
-            ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("expected {expected_len} columns as in the first line, found {len}")
-            }
-            ErrorKind::Deserialize { err, .. } => {
-                line = record.and_then(ByteRecord::position).map(Position::line);
-                cell = err.field().zip(record).and_then(|(field, record)| self.cell(field as usize, record));
-                err.kind().to_string()
-            }
-            _ => error.to_string(),
-        };
-        Error::Line { path, line: line.unwrap_or(1) + lines_before, cell, reason, source: error }
+        let line = |position: Option<&Position>| position.map_or(1, Position::line) + lines_before;
+        match error.kind() {
+            ErrorKind::Deserialize { err, .. } => Error::Line {
+                path,
+                line: line(record.and_then(ByteRecord::position)),
+                cell: err.field().zip(record).and_then(|(field, record)| self.cell(field as usize, record)),
+                reason: err.kind().to_string(),
+                source: Some(err.clone()),
+            },
+            ErrorKind::UnequalLengths { pos, expected_len, len } => Error::Line {
+                path,
+                line: line(pos.as_ref()),
+                cell: None,
+                reason: format!("expected {expected_len} columns as in the first line, found {len}"),
+                source: None,
+            },
+            _ => Error::Read { path, source: error.into() },
+        }
     }
 
     fn cell(&self, field: usize, record: &ByteRecord) -> Option<Cell> {

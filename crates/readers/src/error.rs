@@ -46,8 +46,8 @@ pub enum Error {
         cell: Option<Cell>,
         /// What is wrong, in words.
         reason: String,
-        /// The parser's own error.
-        source: csv::Error,
+        /// The error of the cell, where it is one cell's fault.
+        source: Option<csv::DeserializeError>,
     },
     /// A row in memory could not be hashed.
     #[error("a row cannot be hashed")]
