@@ -1,1 +1,56 @@
-//! Rowmark.
+#![doc = include_str!("../README.md")]
+
+mod chain;
+mod collect;
+mod dataset;
+mod display;
+mod error;
+mod input;
+mod provenance;
+mod reconcile;
+mod report;
+mod resume;
+mod session;
+mod settings;
+mod state;
+mod step;
+mod store;
+pub mod udf;
+
+pub use chain::Chain;
+pub use dataset::Saved;
+pub use display::ProgressDisplay;
+pub use error::{BoxError, CommitError, Error, Result, RowError};
+pub use report::{Decision, Report, StepReport};
+pub use resume::Reuse;
+pub use rowmark_executor::{CancelToken, Durability, Failure, Snapshot};
+pub use rowmark_macros::udf;
+pub use session::{Session, SessionBuilder};
+pub use state::StateError;
+#[doc(hidden)]
+pub use udf::private as __private;
+
+/// Running functions over row ranges.
+pub use rowmark_executor as executor;
+/// Content hashes and fingerprints.
+pub use rowmark_hashing as hashing;
+/// Jobs, checkpoints, dataset versions and events.
+pub use rowmark_metastore as metastore;
+/// Sources of rows.
+pub use rowmark_readers as readers;
+/// Row types, schemas and ranges.
+pub use rowmark_rows as rows;
+/// Tables.
+pub use rowmark_warehouse as warehouse;
+
+/// What a program that runs chains needs: `use rowmark::prelude::*`.
+///
+/// The attribute is written [`#[rowmark::udf]`](macro@crate::udf): a module can hold one macro of a name, and
+/// here it is the closure's.
+pub mod prelude {
+    pub use crate::readers::CsvOptions;
+    pub use crate::udf::Udf;
+    pub use crate::{CancelToken, Chain, Durability, ProgressDisplay, Report, Reuse, Saved, Session};
+    pub use rowmark_macros::udf_closure as udf;
+    pub use serde::{Deserialize, Serialize};
+}

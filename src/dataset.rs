@@ -1,0 +1,156 @@
+//! Saved datasets: versions 1, 2, 3, … of a name, each a sealed table that is never written again.
+
+use rowmark_hashing::{ContentHash, Fingerprint};
+use rowmark_metastore::{DatasetRef, DatasetVersion, Event, EventKind};
+use rowmark_rows::RowSchema;
+use rowmark_warehouse::{DatasetName, Table, TableName};
+
+use crate::input::TableInput;
+use crate::report::Report;
+use crate::session::{Session, now};
+use crate::step::Stored;
+use crate::{Error, Result, store};
+
+/// What `save` answers: the dataset version, and what was done for it.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    dataset: DatasetVersion,
+    is_new: bool,
+    report: Report,
+}
+
+impl Saved {
+    /// Finds the version of a dataset that a chain with this result made before, or makes the next one.
+    pub(crate) fn find_or_make(
+        session: &Session,
+        name: &DatasetName,
+        stored: Stored,
+        report: &Report,
+        dependencies: &[DatasetRef],
+    ) -> Result<Self> {
+        let Stored { table, checkpoint, .. } = stored;
+        let (metastore, warehouse) = (session.metastore(), session.warehouse());
+        let job = session.begin_job()?.id;
+        let told = |dataset: DatasetVersion, is_new: bool| {
+            let kind = if is_new { EventKind::SaveNew } else { EventKind::SaveFound };
+            let reason = format!("version {}", dataset.version);
+            metastore.record_event(Event {
+                rows_out: dataset.rows,
+                reason,
+                ..Event::new(job, now(), dataset.name.as_str(), kind)
+            })?;
+            tracing::info!(dataset = dataset.name, version = dataset.version, is_new, "saved");
+            Ok(Self { dataset, is_new, report: report.clone() })
+        };
+        if !session.settings().ignore_checkpoints
+            && let Some(dataset) = metastore.find_dataset(name.as_str(), checkpoint.identity)?
+        {
+            if matches!(warehouse.open_table(&dataset.table.parse()?), Ok(Some(table)) if table.seal().is_some())
+            {
+                return told(dataset, false);
+            }
+            session.warn(
+                name.as_str(),
+                format!("the table of version {} is gone or damaged", dataset.version),
+            )?;
+        }
+        let version = metastore.get_next_dataset_version(name.as_str())?;
+        let table_name = TableName::dataset(name.clone(), version);
+        // The table comes first: should the program die before its record, the next open makes that.
+        warehouse.copy(table.name(), &table_name)?;
+        let bytes = warehouse.size_bytes(&table_name)?.unwrap_or(0);
+        let dataset = DatasetVersion {
+            created_at: now(),
+            job,
+            dependencies: dependencies.to_vec(),
+            ..store::dataset_version(name, version, &checkpoint, &table, bytes)
+        };
+        metastore.save_dataset(&dataset)?;
+        told(dataset, true)
+    }
+
+    /// The dataset's name.
+    pub fn name(&self) -> &str {
+        &self.dataset.name
+    }
+
+    /// The dataset's version, from 1.
+    pub fn version(&self) -> u32 {
+        self.dataset.version
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        self.dataset.rows
+    }
+
+    /// The content hash of the rows in their order: the same for the same rows, whatever made them.
+    pub fn content_hash(&self) -> ContentHash {
+        self.dataset.content_hash
+    }
+
+    /// Whether this save made the version; otherwise it was there already.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// The record of the version.
+    pub fn dataset(&self) -> &DatasetVersion {
+        &self.dataset
+    }
+
+    /// What the run did, step by step.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// A dataset version as a source.
+pub(crate) struct StoredDataset {
+    dataset: DatasetVersion,
+    schema: RowSchema,
+    session: Session,
+}
+
+impl StoredDataset {
+    pub(crate) fn open(
+        session: &Session,
+        name: &str,
+        version: Option<u32>,
+        schema: &RowSchema,
+    ) -> Result<Self> {
+        let dataset = session
+            .metastore()
+            .get_dataset(name, version)?
+            .ok_or_else(|| Error::NoDataset { name: name.to_owned(), version })?;
+        let stored = Self { dataset, schema: schema.clone(), session: session.clone() };
+        match schema.first_difference(stored.table()?.schema()) {
+            None => Ok(stored),
+            Some(difference) => Err(Error::OtherRows { name: name.to_owned(), difference }),
+        }
+    }
+
+    pub(crate) fn version(&self) -> DatasetRef {
+        DatasetRef { name: self.dataset.name.clone(), version: self.dataset.version }
+    }
+
+    pub(crate) fn label(&self) -> String {
+        format!("{} version {}", self.dataset.name, self.dataset.version)
+    }
+
+    fn table(&self) -> Result<Table> {
+        let DatasetVersion { name, version, table, .. } = &self.dataset;
+        self.session
+            .warehouse()
+            .open_table(&table.parse()?)?
+            .ok_or_else(|| Error::NoDataset { name: name.clone(), version: Some(*version) })
+    }
+
+    pub(crate) fn table_input(&self) -> Result<TableInput> {
+        let content_hash = &self.dataset.content_hash;
+        let fingerprint = Fingerprint::new("rowmark.rows")
+            .with_hash("dataset content", *content_hash, self.label())
+            .with_hash("row schema", self.schema.content_hash(), &self.schema);
+        Ok(TableInput { table: self.table()?, schema: self.schema.clone(), fingerprint })
+    }
+}

@@ -1,0 +1,412 @@
+//! A session: an open state folder, the job that runs in it, and the settings.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use rowmark_executor::{CancelToken, Durability, Executor, Options};
+use rowmark_hashing::ContentHash;
+use rowmark_metastore::{Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp};
+use rowmark_warehouse::Warehouse;
+
+use crate::display::ProgressDisplay;
+use crate::report::{Report, StepReport};
+use crate::resume::Reuse;
+use crate::settings::Variables;
+use crate::state::StateFolder;
+use crate::{Error, Result, store};
+
+/// Where state is kept unless it is said otherwise.
+const STATE_FOLDER: &str = ".rowmark";
+
+/// Characters of an error's text that a job's record keeps; four bytes each are within the record's bound.
+const JOB_ERROR_CHARS_MAX: usize = 1000;
+
+/// An open state folder and the one job that runs in it.
+///
+/// Clones are the same session. The first step that runs begins the job; it ends with the last
+/// clone. The next session with the same job name is a rerun of it and finds what it stored.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path().join("state");
+/// use rowmark::prelude::*;
+///
+/// let session = Session::open(&folder)?;
+/// let doubled: Vec<u64> =
+///     session.read_values(&[1, 2, 3]).map(udf!("double", |n: &u64| n * 2)).collect()?;
+/// assert_eq!(doubled, [2, 4, 6]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    metastore: Box<dyn Metastore>,
+    warehouse: Warehouse,
+    executor: Executor,
+    settings: Settings,
+    job: Mutex<JobState>,
+    steps: StepsInFlight,
+    report: Mutex<Report>,
+    /// Last, so that the folder is unlocked when all else is closed.
+    _folder: StateFolder,
+}
+
+/// What a session was opened with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    job_name: String,
+    pub(crate) reset: bool,
+    pub(crate) ignore_checkpoints: bool,
+    pub(crate) reuse: Reuse,
+    pub(crate) options: Options,
+    pub(crate) display: ProgressDisplay,
+}
+
+#[derive(Debug, Default)]
+struct JobState {
+    job: Option<Job>,
+    /// How the last chain ended: nothing for well.
+    failure: Option<(JobStatus, String)>,
+}
+
+impl Session {
+    /// Opens a state folder, or makes it, with the settings of the environment and the defaults.
+    ///
+    /// # Errors
+    /// The folder is a file, cannot be written, is in use, holds something else, or was made by a
+    /// newer version; a variable of the environment cannot be understood.
+    pub fn open(state_folder: impl Into<PathBuf>) -> Result<Self> {
+        Self::builder().state_folder(state_folder).open()
+    }
+
+    /// Begins to open a session with other settings than the defaults.
+    pub fn builder() -> SessionBuilder {
+        SessionBuilder::default()
+    }
+
+    /// What this session did so far, all its chains together, also those that failed.
+    pub fn report(&self) -> Report {
+        self.lock_report().clone()
+    }
+
+    /// The job of this session, if a step has run in it.
+    pub fn job(&self) -> Option<Job> {
+        self.lock_job().job.clone()
+    }
+
+    /// The records of the store: jobs, checkpoints, datasets, events.
+    pub fn metastore(&self) -> &dyn Metastore {
+        &*self.inner.metastore
+    }
+
+    /// The tables of the store.
+    pub fn warehouse(&self) -> &Warehouse {
+        &self.inner.warehouse
+    }
+
+    pub(crate) fn executor(&self) -> &Executor {
+        &self.inner.executor
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The job of this session; begins it if this is the first call.
+    pub(crate) fn begin_job(&self) -> Result<Job> {
+        let mut state = self.lock_job();
+        if let Some(job) = &state.job {
+            return Ok(job.clone());
+        }
+        let name = &self.inner.settings.job_name;
+        let predecessor = self.metastore().find_last_job(name)?;
+        let job = Job {
+            id: JobId::new(),
+            name: name.clone(),
+            run_group: predecessor.as_ref().map_or_else(RunGroupId::new, |earlier| earlier.run_group),
+            predecessor: predecessor.map(|earlier| earlier.id),
+            status: JobStatus::Running,
+            started_at: now(),
+            finished_at: None,
+            error: None,
+            process: std::process::id(),
+        };
+        self.metastore().create_job(&job)?;
+        tracing::info!(job = %job.id, name = %job.name, "job began");
+        Ok(state.job.insert(job).clone())
+    }
+
+    /// Waits until no other thread runs a step with this identity, and keeps others out.
+    pub(crate) fn enter_step(&self, hash_partial: ContentHash) -> StepGuard<'_> {
+        self.inner.steps.enter(hash_partial)
+    }
+
+    /// Keeps what was done with a step: in the report, in the log and as an event.
+    pub(crate) fn told(&self, kind: EventKind, step: StepReport) -> Result<StepReport> {
+        let job = self.begin_job()?.id;
+        tracing::info!(
+            step = step.step, decision = %step.decision, reason = step.reason, rows_in = step.rows_in,
+            rows_reused = step.rows_reused, rows_computed = step.rows_computed,
+            rows_failed = step.rows_failed, rows_out = step.rows_out, "step ended"
+        );
+        self.metastore().record_event(Event {
+            rows_in: step.rows_in,
+            rows_reused: step.rows_reused,
+            rows_computed: step.rows_computed,
+            rows_failed: step.rows_failed,
+            rows_out: step.rows_out,
+            reused_from: step.reused_from,
+            reason: step.reason.clone(),
+            ..Event::new(job, now(), step.step.clone(), kind)
+        })?;
+        self.lock_report().push(step.clone());
+        Ok(step)
+    }
+
+    /// Says that something is not as it should be, though the run goes on.
+    pub(crate) fn warn(&self, step: &str, reason: String) -> Result<()> {
+        tracing::warn!(step, "{reason}");
+        let job = self.begin_job()?.id;
+        let event = Event { reason, ..Event::new(job, now(), step, EventKind::Warning) };
+        self.metastore().record_event(event)?;
+        Ok(())
+    }
+
+    /// Remembers how a chain ended, for the job's record.
+    pub(crate) fn ended<T>(&self, result: Result<T>) -> Result<T> {
+        self.lock_job().failure = result.as_ref().err().map(|error| {
+            let status = match error {
+                Error::Step { source, .. } | Error::Collect { source }
+                    if matches!(**source, rowmark_executor::Error::Cancelled { .. }) =>
+                {
+                    JobStatus::Cancelled
+                }
+                _ => JobStatus::Failed,
+            };
+            (status, text_of(error))
+        });
+        result
+    }
+
+    fn lock_job(&self) -> MutexGuard<'_, JobState> {
+        self.inner.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_report(&self) -> MutexGuard<'_, Report> {
+        self.inner.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An error with all its causes in one line.
+fn text_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.chars().take(JOB_ERROR_CHARS_MAX).collect()
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("folder", &self._folder)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(job) = &state.job else { return };
+        let (status, error) = match &state.failure {
+            None => (JobStatus::Complete, None),
+            Some((status, error)) => (*status, Some(error.as_str())),
+        };
+        // The outcome is for people: without it the next open takes the job for interrupted.
+        if let Err(error) = self.metastore.finish_job(job.id, status, now(), error) {
+            tracing::warn!(job = %job.id, "the outcome of the job could not be recorded: {error}");
+        }
+    }
+}
+
+/// The one reading of the clock.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
+}
+
+/// Steps that a thread of this process runs: another that needs the same waits for it.
+#[derive(Debug, Default)]
+struct StepsInFlight {
+    hashes: Mutex<Vec<ContentHash>>,
+    left: Condvar,
+}
+
+impl StepsInFlight {
+    fn enter(&self, hash: ContentHash) -> StepGuard<'_> {
+        let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hashes = self
+            .left
+            .wait_while(hashes, |hashes| hashes.contains(&hash))
+            .unwrap_or_else(PoisonError::into_inner);
+        hashes.push(hash);
+        StepGuard { steps: self, hash }
+    }
+}
+
+/// Keeps a step to one thread.
+pub(crate) struct StepGuard<'a> {
+    steps: &'a StepsInFlight,
+    hash: ContentHash,
+}
+
+impl Drop for StepGuard<'_> {
+    fn drop(&mut self) {
+        let mut hashes = self.steps.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        hashes.retain(|hash| *hash != self.hash);
+        self.steps.left.notify_all();
+    }
+}
+
+/// Settings of a session. What is not set here is taken from the environment, then the default.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use rowmark::prelude::*;
+///
+/// let session = Session::builder()
+///     .state_folder(folder.path().join("state"))
+///     .job_name("nightly")
+///     .threads(2)
+///     .durability(Durability::EveryRow)
+///     .open()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use]
+pub struct SessionBuilder {
+    variables: Variables,
+    job_name: Option<String>,
+    reuse: Reuse,
+    options: Options,
+    display: ProgressDisplay,
+}
+
+impl SessionBuilder {
+    /// Sets the folder where state is kept (variable `ROWMARK_DIR`, default `.rowmark`).
+    pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.variables.state_folder = Some(folder.into());
+        self
+    }
+
+    /// Sets the name by which a rerun finds what this job stored (default: the program's name).
+    pub fn job_name(mut self, name: impl Into<String>) -> Self {
+        self.job_name = Some(name.into());
+        self
+    }
+
+    /// Sets the number of worker threads, 0 for one per core (variable `ROWMARK_THREADS`, default 0).
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.variables.threads = Some(threads);
+        self
+    }
+
+    /// Ignores the progress of unfinished steps and runs them from the start (variable `ROWMARK_UDF_RESET`).
+    pub fn reset(mut self, reset: bool) -> Self {
+        self.variables.reset = Some(reset);
+        self
+    }
+
+    /// Ignores everything stored: checkpoints and saved versions (variable `ROWMARK_IGNORE_CHECKPOINTS`).
+    pub fn ignore_checkpoints(mut self, ignore: bool) -> Self {
+        self.variables.ignore_checkpoints = Some(ignore);
+        self
+    }
+
+    /// Sets where finished steps may be looked for (default: in any job).
+    pub fn reuse(mut self, reuse: Reuse) -> Self {
+        self.reuse = reuse;
+        self
+    }
+
+    /// Sets when finished rows are made durable (default: every 100 ms).
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.options = self.options.durability(durability);
+        self
+    }
+
+    /// Sets the most rows in one stored batch (default: 8192).
+    pub fn batch_rows_max(mut self, rows: u64) -> Self {
+        self.options = self.options.batch_rows_max(rows);
+        self
+    }
+
+    /// Sets a token that stops runs in good order.
+    pub fn cancel(mut self, cancel: CancelToken) -> Self {
+        self.options = self.options.cancel(cancel);
+        self
+    }
+
+    /// Sets how progress is shown (default: a bar on a terminal, plain lines elsewhere).
+    pub fn progress(mut self, display: ProgressDisplay) -> Self {
+        self.display = display;
+        self
+    }
+
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open(self) -> Result<Session> {
+        let environment = Variables::read(|variable| std::env::var_os(variable))?;
+        let Self { variables, job_name, reuse, options, display } = self;
+        let threads = variables.threads.or(environment.threads).unwrap_or(0);
+        let state_folder = variables.state_folder.or(environment.state_folder).unwrap_or(STATE_FOLDER.into());
+        let settings = Settings {
+            job_name: job_name.unwrap_or_else(program_name),
+            reset: variables.reset.or(environment.reset).unwrap_or(false),
+            ignore_checkpoints: variables
+                .ignore_checkpoints
+                .or(environment.ignore_checkpoints)
+                .unwrap_or(false),
+            reuse,
+            options,
+            display,
+        };
+        let executor =
+            Executor::new(threads).map_err(|source| Error::Threads { threads, source: Box::new(source) })?;
+        let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
+        let warehouse = Warehouse::open(folder.tables())?;
+        let metastore = store::open(&folder, &warehouse, now())?;
+        Ok(Session {
+            inner: Arc::new(Inner {
+                metastore,
+                warehouse,
+                executor,
+                settings,
+                job: Mutex::default(),
+                steps: StepsInFlight::default(),
+                report: Mutex::default(),
+                _folder: folder,
+            }),
+        })
+    }
+}
+
+/// The name of the running program, without the hash that Cargo puts behind that of a test.
+fn program_name() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = match stem.rsplit_once('-') {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name,
+        _ => &stem,
+    };
+    if name.is_empty() { "rowmark".to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,228 @@
+//! The state folder: what is where in it, its format, and the lock that gives it one writer.
+//!
+//! ```text
+//! .rowmark/
+//!   rowmark-state   "rowmark state 1": this is a state folder, of this format
+//!   lock            locked by the process that writes
+//!   holder          who that is, for the message to a second one
+//!   meta/           the metastore's records
+//!   tables/         the warehouse's tables
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use rowmark_metastore::Timestamp;
+
+use crate::error::at;
+
+/// The format of the state folder that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+const MARKER: &str = "rowmark-state";
+const MARKER_TEXT: &str = "rowmark state ";
+
+/// A state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A file or folder in it could not be made, read or written.
+    #[error("cannot {action} {}; check that the path is right and may be written", path.display())]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The path is a file.
+    #[error("the state folder {} is a file; name a folder, which need not be there yet", path.display())]
+    NotAFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The folder holds something else.
+    #[error(
+        "the folder {} is not a state folder but holds `{found}`; name an empty folder or one that is not there yet",
+        path.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// What is in it.
+        found: String,
+    },
+    /// Another process, or another session of this one, writes to it.
+    #[error("the state folder {} is in use by {holder}; wait until it has ended, or use another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Who holds it, since when.
+        holder: String,
+    },
+    /// A newer version of Rowmark made it.
+    #[error(
+        "the state folder {} has format {found} and this version knows formats up to {known}; use the newer version of rowmark that made it, or another folder",
+        path.display()
+    )]
+    NewerFormat {
+        /// The folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known.
+        known: u32,
+    },
+}
+
+/// An open state folder, locked for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    /// Holds the lock; closing it, also by dying, releases it.
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Opens the folder, making it if it is not there, and locks it for the job of this name.
+    pub(crate) fn open(path: &Path, job_name: &str, now: Timestamp) -> Result<Self, StateError> {
+        if path.is_file() {
+            return Err(StateError::NotAFolder { path: path.to_owned() });
+        }
+        fs::create_dir_all(path).map_err(at("create the state folder", path))?;
+        check_marker(path)?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(at("open", &lock_path))?;
+        let holder_path = path.join("holder");
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder =
+                    fs::read_to_string(&holder_path).unwrap_or_else(|_| "another process".to_owned());
+                return Err(StateError::InUse {
+                    path: path.to_owned(),
+                    holder: holder.trim_end().to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(at("lock", lock_path)(source)),
+        }
+        write_marker(path)?;
+        let holder = format!("process {}, job `{job_name}`, since {now}\n", std::process::id());
+        fs::write(&holder_path, holder).map_err(at("write", &holder_path))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where the metastore is.
+    pub(crate) fn meta(&self) -> PathBuf {
+        self.path.join("meta")
+    }
+
+    /// Where the warehouse is.
+    pub(crate) fn tables(&self) -> PathBuf {
+        self.path.join("tables")
+    }
+
+    /// Moves the metastore's folder out of the way, under a dated name; answers the name.
+    pub(crate) fn set_meta_aside(&self, now: Timestamp) -> Result<PathBuf, StateError> {
+        let mut aside = self.path.join(format!("meta.damaged-{}", now.as_millis()));
+        while aside.exists() {
+            aside.as_mut_os_string().push("-2");
+        }
+        fs::rename(self.meta(), &aside).map_err(at("set aside", self.meta()))?;
+        Ok(aside)
+    }
+}
+
+/// Refuses a folder that is of a newer format, or that is not ours.
+fn check_marker(path: &Path) -> Result<(), StateError> {
+    let marker = path.join(MARKER);
+    let text = match fs::read_to_string(&marker) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A folder is ours when it is empty, or was left by a death before the marker was written.
+            for entry in fs::read_dir(path).map_err(at("read", path))? {
+                let found = entry.map_err(at("read", path))?.file_name().to_string_lossy().into_owned();
+                if !["lock", "holder", "rowmark-state.new"].contains(&found.as_str()) {
+                    return Err(StateError::Foreign { path: path.to_owned(), found });
+                }
+            }
+            return Ok(());
+        }
+        Err(source) => return Err(at("read", marker)(source)),
+    };
+    let format = text.strip_prefix(MARKER_TEXT).and_then(|format| format.trim_end().parse().ok());
+    match format {
+        Some(found) if found > FORMAT => {
+            Err(StateError::NewerFormat { path: path.to_owned(), found, known: FORMAT })
+        }
+        Some(_) => Ok(()),
+        None => {
+            let source = io::Error::new(io::ErrorKind::InvalidData, format!("it says {text:?}"));
+            Err(at("read the format in", marker)(source))
+        }
+    }
+}
+
+/// Writes the marker if there is none, whole or not at all.
+fn write_marker(path: &Path) -> Result<(), StateError> {
+    let marker = path.join(MARKER);
+    if marker.exists() {
+        return Ok(());
+    }
+    let new = path.join("rowmark-state.new");
+    let mut file = File::create(&new).map_err(at("create", &new))?;
+    writeln!(file, "{MARKER_TEXT}{FORMAT}").and_then(|()| file.sync_all()).map_err(at("write", &new))?;
+    fs::rename(&new, &marker).map_err(at("write", &marker))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path) -> Result<StateFolder, StateError> {
+        StateFolder::open(path, "nightly", Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn the_second_is_told_who_holds_the_folder_and_a_dead_holder_does_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).unwrap();
+        let error = open(folder.path()).unwrap_err().to_string();
+        let holder = format!("in use by process {}, job `nightly`, since 1970-01-01T", std::process::id());
+        assert!(error.contains(&holder), "{error}");
+        drop(first);
+        assert!(folder.path().join("holder").exists(), "what a death leaves behind");
+        open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_state_folder_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("notes.txt");
+        fs::write(&file, "mine").unwrap();
+        assert!(matches!(open(&file), Err(StateError::NotAFolder { .. })));
+        assert!(
+            matches!(open(folder.path()), Err(StateError::Foreign { found, .. }) if found == "notes.txt")
+        );
+        assert!(matches!(open(&file.join("below")), Err(StateError::Io { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_newer_or_unreadable_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()).unwrap());
+        let marker = folder.path().join(MARKER);
+        fs::write(&marker, "rowmark state 2\n").unwrap();
+        assert!(matches!(open(folder.path()), Err(StateError::NewerFormat { found: 2, known: 1, .. })));
+        fs::write(&marker, b"\xff\x00").unwrap();
+        assert!(matches!(open(folder.path()), Err(StateError::Io { .. })));
+    }
+}
