@@ -1,0 +1,103 @@
+//! The project's own promises: ARCHITECTURE.md names only paths that exist, and crates depend downwards only.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every text between backquotes, and every link's target, that looks like a path of this project.
+fn paths_named_in(text: &str) -> Vec<String> {
+    let quoted = text.split('`').skip(1).step_by(2).filter(|text| text.contains('/') && !text.contains(' '));
+    let linked = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    quoted
+        .chain(linked)
+        .filter(|path| {
+            !path.starts_with("http") && !path.starts_with('#') && !path.contains(['{', '*', '<', ':'])
+        })
+        .map(|path| path.trim_end_matches('/').to_owned())
+        .collect()
+}
+
+#[test]
+fn pages_name_only_paths_that_exist() {
+    let mut checked = 0;
+    for page in ["ARCHITECTURE.md", "README.md", "CHANGELOG.md", "docs/format.md", "docs/glossary.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let folder = root().join(page).parent().unwrap().to_owned();
+        for path in paths_named_in(&text) {
+            // A state folder's own paths stand in pages too; they are no files of the project.
+            if path.starts_with(".rowmark") || path.starts_with("target") {
+                continue;
+            }
+            checked += 1;
+            assert!(
+                root().join(&path).exists() || folder.join(&path).exists(),
+                "{page} names `{path}`, which is not there"
+            );
+        }
+    }
+    assert!(checked > 40, "the test found only {checked} paths");
+}
+
+/// The layers of the crate graph. An arrow points to a lower layer, never sideways.
+const LAYERS: [(&str, u8); 8] = [
+    ("rowmark-hashing", 0),
+    ("rowmark-rows", 1),
+    ("rowmark-metastore", 2),
+    ("rowmark-warehouse", 2),
+    ("rowmark-readers", 2),
+    ("rowmark-executor", 2),
+    ("rowmark-macros", 2),
+    ("rowmark", 3),
+];
+
+/// The names under `[dependencies]` and `[build-dependencies]` of a manifest that are ours.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut names = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]" || line == "[build-dependencies]";
+        } else if inside && let Some((name, _)) = line.split_once(['=', '.']) {
+            names.extend(name.trim().starts_with("rowmark").then(|| name.trim().to_owned()));
+        }
+    }
+    names
+}
+
+#[test]
+fn dependencies_run_only_downwards() {
+    let layers: BTreeMap<&str, u8> = LAYERS.into();
+    let mut manifests: Vec<_> =
+        fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    manifests.push(root().to_owned());
+    assert_eq!(manifests.len(), LAYERS.len(), "a crate is missing in LAYERS");
+    for folder in manifests {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let name = manifest.split("[package]").nth(1).unwrap().split('"').nth(1).unwrap();
+        for dependency in dependencies(&manifest) {
+            assert!(
+                layers[dependency.as_str()] < layers[name],
+                "{name} depends on {dependency}, which is not below it"
+            );
+        }
+        if ["rowmark-executor", "rowmark-macros", "rowmark-hashing"].contains(&name) {
+            assert_eq!(dependencies(&manifest), [""; 0], "{name} stands on nothing of ours");
+        }
+    }
+}
+
+#[test]
+fn every_crate_has_a_readme_that_its_documentation_is_made_of() {
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let folder = entry.unwrap().path();
+        let source = fs::read_to_string(folder.join("src/lib.rs")).unwrap();
+        assert!(folder.join("README.md").exists(), "{} has no README.md", folder.display());
+        assert!(source.contains("include_str!(\"../README.md\")"), "{}", folder.display());
+    }
+}

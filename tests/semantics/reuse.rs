@@ -1,0 +1,199 @@
+//! u: what is stored is found again.
+
+use rowmark::prelude::*;
+
+use crate::support::{Calls, Folder, builder, told};
+
+#[test]
+fn u01_a_third_run_calls_nothing_and_finds_its_version() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    for run in 1..=3 {
+        let session = folder.session();
+        let saved = session
+            .read_records((0..100u64).collect())
+            .map(udf!("same", |n: &u64| {
+                CALLS.count(*n);
+                *n
+            }))
+            .save("numbers")
+            .unwrap();
+        assert_eq!(CALLS.take_total(), if run == 1 { 100 } else { 0 });
+        assert_eq!((saved.version(), saved.is_new()), (1, run == 1));
+        let events = session.metastore().list_events(session.job().unwrap().id).unwrap();
+        let kinds: Vec<String> = events.iter().map(|event| format!("{:?}", event.kind)).collect();
+        assert_eq!(kinds, if run == 1 { ["Run", "SaveNew"] } else { ["Skip", "SaveFound"] });
+    }
+}
+
+#[test]
+fn u02_a_chain_that_is_used_twice_in_a_job_is_computed_once() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let session = folder.session();
+    let chain = || {
+        session.read_records((0..100u64).collect()).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }))
+    };
+    let rows = chain().collect().unwrap();
+    assert_eq!(chain().save("numbers").unwrap().rows(), rows.len() as u64);
+    chain().collect().unwrap();
+    assert_eq!(CALLS.take_total(), 100);
+    assert_eq!(told(&session.report(), "same"), "skipped 100 = 100 + 0");
+}
+
+#[test]
+fn u02_threads_that_need_the_same_step_wait_for_one_computation() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let session = folder.session();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let chain = session.read_records((0..1000u64).collect()).map(udf!("same", |n: &u64| {
+                    CALLS.count(*n);
+                    *n
+                }));
+                assert_eq!(chain.collect().unwrap().len(), 1000);
+            });
+        }
+    });
+    assert_eq!(CALLS.take_total(), 1000);
+}
+
+#[test]
+fn u03_a_result_of_an_unrelated_job_is_reused_unless_that_is_off() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let run = |job: &str, reuse: Reuse| {
+        let session = builder(&folder.path()).job_name(job).reuse(reuse).open().unwrap();
+        let chain = session.read_records((0..10u64).collect()).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        chain.collect().unwrap();
+        CALLS.take_total()
+    };
+    assert_eq!(run("one", Reuse::Global), 10);
+    assert_eq!(run("two", Reuse::Lineage), 10);
+    assert_eq!(run("three", Reuse::Global), 0);
+}
+
+#[test]
+fn u04_ancestors_at_any_depth_are_found_nearest_first() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let run = || {
+        let session = builder(&folder.path()).reuse(Reuse::Lineage).open().unwrap();
+        let chain = session.read_records((0..10u64).collect()).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        chain.collect().unwrap();
+        (session.job().unwrap(), session.report().step("same").unwrap().reused_from)
+    };
+    let (first, _) = run();
+    assert_eq!(CALLS.take_total(), 10);
+    let mut predecessor = first.id;
+    for _ in 0..30 {
+        let (job, reused_from) = run();
+        assert_eq!((job.predecessor, job.run_group), (Some(predecessor), first.run_group));
+        assert_eq!(reused_from, Some(first.id));
+        predecessor = job.id;
+    }
+    assert_eq!(CALLS.take_total(), 0);
+}
+
+#[test]
+fn u04_a_missing_parent_is_an_error_that_names_the_job() {
+    use rowmark::metastore::{Job, JobId, JobStatus, RunGroupId, Timestamp};
+    let folder = Folder::new();
+    let missing = JobId::new();
+    let session = folder.session();
+    let orphan = Job {
+        id: JobId::new(),
+        name: "test".into(),
+        predecessor: Some(missing),
+        run_group: RunGroupId::new(),
+        status: JobStatus::Complete,
+        started_at: Timestamp::from_millis(0),
+        finished_at: None,
+        error: None,
+        process: 1,
+    };
+    // The metastore itself may refuse such a record; then the run cannot meet it.
+    if session.metastore().create_job(&orphan).is_ok() {
+        let error = session.read_values(&[1u64]).map(udf!("same", |n: &u64| *n)).collect().unwrap_err();
+        assert!(error.to_string().contains(&missing.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn u06_with_the_same_job_name_another_program_continues() {
+    let folder = Folder::new();
+    let run = |name: &str| {
+        let session = builder(&folder.path()).job_name(name).reuse(Reuse::Lineage).open().unwrap();
+        session.read_values(&[1u64, 2]).map(udf!("same", |n: &u64| *n)).collect().unwrap();
+        told(&session.report(), "same")
+    };
+    assert_eq!(run("nightly"), "run 2 = 0 + 2");
+    assert_eq!(run("nightly"), "skipped 2 = 2 + 0");
+    assert_eq!(run("weekly"), "run 2 = 0 + 2");
+}
+
+#[test]
+fn u07_two_chains_saved_under_one_name_each_find_their_version() {
+    let folder = Folder::new();
+    for _ in 0..2 {
+        let session = folder.session();
+        let rows = session.read_values(&[1u64, 2]);
+        assert_eq!(rows.map(udf!("one", |n: &u64| n + 1)).save("both").unwrap().version(), 1);
+        assert_eq!(rows.map(udf!("two", |n: &u64| n + 2)).save("both").unwrap().version(), 2);
+    }
+}
+
+#[test]
+fn s04_a_dataset_is_read_by_name_and_version() {
+    let folder = Folder::new();
+    let session = folder.session();
+    session.read_values(&[1u64, 2]).save("numbers").unwrap();
+    session.read_values(&[3u64]).save("numbers").unwrap();
+    let read = |version| session.read_dataset::<u64>("numbers", version).and_then(|chain| chain.collect());
+    assert_eq!(
+        (read(Some(1)).unwrap(), read(Some(2)).unwrap(), read(None).unwrap()),
+        (vec![1, 2], vec![3], vec![3])
+    );
+    assert!(matches!(read(Some(3)), Err(rowmark::Error::NoDataset { version: Some(3), .. })));
+    let error = session.read_dataset::<String>("numbers", None).unwrap_err().to_string();
+    assert!(error.contains("u64") && error.contains("string"), "{error}");
+}
+
+#[test]
+fn a_table_that_is_gone_is_computed_again_with_a_warning() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session();
+        let chain = session.read_records((0..10u64).collect()).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        assert_eq!(chain.collect().unwrap().len(), 10);
+        (CALLS.take_total(), session)
+    };
+    let (calls, session) = run();
+    assert_eq!(calls, 10);
+    drop(session);
+    let tables = folder.path().join("tables");
+    for table in std::fs::read_dir(&tables).unwrap() {
+        for file in std::fs::read_dir(table.unwrap().path()).unwrap() {
+            std::fs::write(file.unwrap().path(), "rubbish").unwrap();
+        }
+    }
+    let (calls, session) = run();
+    assert_eq!(calls, 10);
+    let events = session.metastore().list_events(session.job().unwrap().id).unwrap();
+    assert!(events.iter().any(|event| event.reason.contains("cannot be used")), "{events:?}");
+}

@@ -1,0 +1,6 @@
+#[rowmark::udf]
+fn first<T: Clone>(rows: &Vec<T>) -> Option<T> {
+    rows.first().cloned()
+}
+
+fn main() {}
