@@ -267,26 +267,28 @@ impl Warehouse {
             Some(record) => Some(self.footer_with_record(from, record)?),
             None => None,
         };
+        let is_sealed = files.iter().any(|file| file == FOOTER_FILE);
         self.put_together(to, |folder| {
             for file in &files {
                 let is_segment = segment_number(file).is_some();
+                if is_segment && !is_sealed {
+                    self.make_durable(from, &source.join(file))?;
+                }
                 if is_segment || (file == FOOTER_FILE && footer.is_none()) {
-                    self.link_file(from, &source.join(file), &folder.join(file))?;
+                    disk.link_or_copy(&source.join(file), &folder.join(file))?;
                 }
             }
             footer.map_or(Ok(()), |footer| write_footer(disk, folder, &footer))
         })
     }
 
-    fn link_file(&self, from: &TableName, source: &Path, target: &Path) -> Result<(), Error> {
-        if let Some(file) = self.shared.disk.open_file(source)? {
-            if file.is_being_written() {
-                return Err(Error::BeingWritten { table: from.clone() });
-            }
-            // As in `resume`: what is relied on must be durable.
-            file.sync()?;
+    /// As in [`Warehouse::resume`]: what a table without a seal holds may never have been synced.
+    fn make_durable(&self, table: &TableName, segment: &Path) -> Result<(), Error> {
+        let Some(file) = self.shared.disk.open_file(segment)? else { return Ok(()) };
+        if file.is_being_written() {
+            return Err(Error::BeingWritten { table: table.clone() });
         }
-        self.shared.disk.link_or_copy(source, target)
+        file.sync()
     }
 
     fn footer_with_record(&self, name: &TableName, record: &[u8]) -> Result<Footer, Error> {
