@@ -15,6 +15,8 @@ mod rows;
 mod serializer;
 mod shape;
 mod shown;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod unordered;
 mod value;
 
