@@ -4,7 +4,7 @@
 //! ```text
 //! cargo run --release --example flights -- [FILE.csv] [options]
 //!
-//!   FILE.csv          flights (columns origin, dest, carrier, flight, air_time) or airports (iata,
+//!   FILE.csv          flights (origin, dest, carrier, flight, air_time, time_hour) or airports (iata,
 //!                     name, latitude, longitude); default: examples/data/airports.csv
 //!   --state FOLDER    where state is kept; default: .rowmark
 //!   --threads N       worker threads; default: one per core
@@ -44,6 +44,8 @@ struct Flight {
     flight: u32,
     origin: String,
     dest: String,
+    /// The scheduled hour of departure.
+    time_hour: String,
     /// Minutes; missing when the flight was cancelled.
     air_time: Option<f64>,
 }
@@ -51,6 +53,7 @@ struct Flight {
 #[derive(Serialize, Deserialize)]
 struct Leg {
     flight: String,
+    time_hour: String,
     from: String,
     to: String,
     km: Option<f64>,
@@ -84,13 +87,17 @@ struct Distance {
 #[rowmark::udf(uses(haversine_km))]
 impl Distance {
     fn call(&self, flight: &Flight) -> Result<Leg, String> {
-        KNOBS.get().map_or(Ok(()), |knobs| knobs.turn(&flight.dest))?;
+        let name = format!("{}{}", flight.carrier, flight.flight);
+        KNOBS
+            .get()
+            .map_or(Ok(()), |knobs| knobs.turn(&format!("{name} {} {}", flight.origin, flight.time_hour)))?;
         let position = |iata| self.airports.get(iata).copied();
         let km =
             position(&flight.origin).zip(position(&flight.dest)).map(|(from, to)| haversine_km(from, to));
         let km_per_hour = km.zip(flight.air_time).map(|(km, minutes)| km / (minutes / 60.0));
         Ok(Leg {
-            flight: format!("{}{}", flight.carrier, flight.flight),
+            flight: name,
+            time_hour: flight.time_hour.clone(),
             from: flight.origin.clone(),
             to: flight.dest.clone(),
             km,
@@ -147,8 +154,8 @@ fn flights(session: &Session, file: &Path) -> Result<(), Box<dyn Error>> {
     tell(&saved);
     let legs = session.read_dataset::<Leg>("flights_km", Some(saved.version()))?.collect()?;
     let longest = legs.iter().max_by(|one, other| one.km.unwrap_or(0.0).total_cmp(&other.km.unwrap_or(0.0)));
-    if let Some(Leg { flight, from, to, km: Some(km), .. }) = longest {
-        println!("longest: {flight} from {from} to {to}, {km:.0} km");
+    if let Some(Leg { flight, time_hour, from, to, km: Some(km), .. }) = longest {
+        println!("longest: {flight} of {time_hour} from {from} to {to}, {km:.0} km");
     }
     Ok(())
 }
