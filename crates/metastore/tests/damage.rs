@@ -1,6 +1,6 @@
 //! j07: whatever is flipped or cut in whatever file of a store, it is found and named, or nothing is missing.
 //!
-//! `ROWMARK_DAMAGE_EVERY=1` tries every byte of every file instead of some of them.
+//! `ROWMARK_DAMAGE_EVERY=1` tries every byte that is in use, of every file, instead of some of them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -14,6 +14,9 @@ mod common;
 use common::{Contents, checkpoint, contents, dataset, event, job, job_id};
 
 const JOBS: u32 = 3;
+
+/// The names of files, and what is in them.
+type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// A store that was filled and closed, and what was in it.
 struct Store {
@@ -52,7 +55,7 @@ impl Store {
     }
 
     /// The files whose content matters, with their contents.
-    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    fn files(&self) -> Files {
         let entries = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap());
         let files =
             entries.filter(|entry| entry.file_type().unwrap().is_file() && entry.file_name() != "lock");
@@ -61,12 +64,12 @@ impl Store {
 
     /// Opens a copy in which one file has other content, and tells whether the damage was found. If it was not,
     /// everything must be there.
-    fn is_found(&self, file: &Path, content: &[u8], what: &str) -> bool {
+    fn is_found(&self, files: &Files, file: &Path, content: &[u8], what: &str) -> bool {
         let copy = self.folder.path().join("copy");
         let _ = fs::remove_dir_all(&copy);
         fs::create_dir_all(copy.join("blobs")).unwrap();
-        for (name, bytes) in self.files() {
-            fs::write(copy.join(&name), if name == file { content } else { &bytes }).unwrap();
+        for (name, bytes) in files {
+            fs::write(copy.join(name), if name == file { content } else { bytes }).unwrap();
         }
         match SledMetastore::open(&copy) {
             Ok(store) => {
@@ -105,14 +108,18 @@ fn without_panic_output(test: impl FnOnce()) {
 
 fn any_flip_or_cut_is_found(store: &Store, tries: usize) {
     let mut found = 0;
-    for (file, bytes) in store.files() {
-        let stride = stride(bytes.len(), tries);
-        for index in (0..bytes.len()).step_by(stride) {
+    let files = store.files();
+    for (file, bytes) in &files {
+        // Sled's file has an unused end of zeros, of which fewer bytes are tried.
+        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let stride = stride(used, tries);
+        let unused = (used..bytes.len()).step_by(stride * 64);
+        for index in (0..used).step_by(stride).chain(unused) {
             let what = format!("byte {index} of {}", file.display());
             let mut flipped = bytes.clone();
             flipped[index] ^= 1 << (index / stride % 8);
-            found += usize::from(store.is_found(&file, &flipped, &format!("flipped {what}")));
-            found += usize::from(store.is_found(&file, &bytes[..index], &format!("cut at {what}")));
+            found += usize::from(store.is_found(&files, file, &flipped, &format!("flipped {what}")));
+            found += usize::from(store.is_found(&files, file, &bytes[..index], &format!("cut at {what}")));
         }
     }
     assert!(found >= tries, "{found} damages were found");
@@ -120,7 +127,7 @@ fn any_flip_or_cut_is_found(store: &Store, tries: usize) {
 
 #[test]
 fn j07_any_flip_or_cut_of_a_small_store_is_found() {
-    without_panic_output(|| any_flip_or_cut_is_found(&Store::filled(2), 200));
+    without_panic_output(|| any_flip_or_cut_is_found(&Store::filled(2), 150));
 }
 
 #[test]
@@ -129,7 +136,7 @@ fn j07_any_flip_or_cut_of_a_larger_store_is_found() {
         let store = Store::filled(300);
         let snapshot = store.files().iter().any(|(file, _)| file.to_string_lossy().starts_with("snap."));
         assert!(snapshot, "sled wrote no snapshot, so that the damage to one is not tried");
-        any_flip_or_cut_is_found(&store, 40);
+        any_flip_or_cut_is_found(&store, 20);
     });
 }
 
