@@ -330,8 +330,8 @@ impl<'de> Deserializer<'de> for Sampler<'_> {
         if self.state.is_sparse() {
             return visitor.visit_none();
         }
-        let sampler = Sampler { depth: self.depth + 1, ..self };
-        visitor.visit_some(sampler.check_depth()?)
+        let sampler = self.check_depth()?;
+        visitor.visit_some(Sampler { depth: sampler.depth + 1, ..sampler })
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {
@@ -351,8 +351,8 @@ impl<'de> Deserializer<'de> for Sampler<'_> {
         _name: &'static str,
         visitor: V,
     ) -> Result<V::Value, SampleError> {
-        let sampler = Sampler { depth: self.depth + 1, ..self };
-        visitor.visit_newtype_struct(sampler.check_depth()?)
+        let sampler = self.check_depth()?;
+        visitor.visit_newtype_struct(Sampler { depth: sampler.depth + 1, ..sampler })
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SampleError> {

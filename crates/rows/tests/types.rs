@@ -394,3 +394,20 @@ mod raw_bytes {
 fn raw_bytes_are_rows() {
     check("value: bytes", vec![Bytes(vec![]), Bytes((0..=255).collect())]);
 }
+
+macro_rules! nested {
+    ($inner:ty;) => { $inner };
+    ($inner:ty; . $($rest:tt)*) => { Vec<nested!($inner; $($rest)*)> };
+}
+
+#[test]
+fn the_deepest_type_that_is_allowed_is_also_read_back() {
+    type Deepest = nested!(Vec<Option<u8>>; . . . . . . . . . . . . . . . . . .);
+    type TooDeep = nested!(Deepest; . .);
+    let mut expected = "[u8?]".to_owned();
+    for _ in 0..18 {
+        expected = format!("[{expected}]");
+    }
+    check::<Deepest>(&format!("value: {expected}"), vec![Vec::new(), vec![Vec::new()]]);
+    assert!(RowSchema::of::<TooDeep>().unwrap_err().to_string().contains("more than 20 levels deep"));
+}

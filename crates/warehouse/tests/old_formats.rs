@@ -1,0 +1,52 @@
+//! Tables that older versions wrote are read and continued.
+//!
+//! The fixtures are never written again: a change that cannot read them is a change of the format.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use rowmark_warehouse::{TableName, Warehouse};
+use support::{batch_of, code, dataset, range, read_all, rows_of_range, seal};
+
+/// The tables of a fixture, in a folder that may be written.
+fn open(fixture: &str) -> (tempfile::TempDir, Warehouse) {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+    for table in fs::read_dir(fixture).unwrap().map(Result::unwrap) {
+        let target = folder.path().join(table.file_name());
+        fs::create_dir(&target).unwrap();
+        for file in fs::read_dir(table.path()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), target.join(file.file_name())).unwrap();
+        }
+    }
+    let warehouse = Warehouse::open(folder.path()).unwrap();
+    (folder, warehouse)
+}
+
+fn finish(warehouse: &Warehouse, name: &TableName) {
+    let mut writer = warehouse.resume(name).unwrap();
+    assert_eq!(writer.processed().to_string(), "0..5, 6..9");
+    writer.append(range(5, 6), code(3), &batch_of(range(5, 6))).unwrap();
+    let table = writer.seal(seal(9)).unwrap();
+    assert_eq!(read_all(&table), rows_of_range(range(0, 9)));
+    assert_eq!(table.codes().keys().copied().collect::<Vec<_>>(), [code(1), code(2), code(3)]);
+}
+
+#[test]
+fn tables_of_version_1_are_read_and_continued() {
+    let (_folder, warehouse) = open("format_v1");
+    let sealed = warehouse.open_table(&dataset("sealed")).unwrap().unwrap();
+    assert_eq!((sealed.seal(), sealed.record()), (Some(&seal(9)), &b"sealed"[..]));
+    assert_eq!(read_all(&sealed), rows_of_range(range(0, 9)));
+    assert_eq!(*sealed.schema(), support::schema());
+
+    let partial = warehouse.open_table(&dataset("partial")).unwrap().unwrap();
+    assert_eq!((partial.seal(), partial.record(), partial.dropped_tail()), (None, &b"second"[..], None));
+    warehouse.copy(&dataset("partial"), &dataset("copy")).unwrap();
+    finish(&warehouse, &dataset("copy"));
+    finish(&warehouse, &dataset("partial"));
+}
