@@ -142,7 +142,8 @@ impl<T: RowType, U: Udf<T, Output: RowType>> Stage<U::Output> for MapStage<T, U>
         let fingerprint =
             Fingerprint::new("rowmark.rows").with_hash("step", checkpoint.identity, &checkpoint.step);
         let schema = RowSchema::of::<U::Output>()?;
-        Ok(Arc::new(TableInput { table, schema, fingerprint }))
+        let (session, checkpoint) = (run.session.clone(), Some(checkpoint));
+        Ok(Arc::new(TableInput { session, checkpoint, table, schema, fingerprint }))
     }
 
     fn stored(&self, run: &mut Run<'_>) -> Result<Stored> {

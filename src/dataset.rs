@@ -151,6 +151,7 @@ impl StoredDataset {
         let fingerprint = Fingerprint::new("rowmark.rows")
             .with_hash("dataset content", *content_hash, self.label())
             .with_hash("row schema", self.schema.content_hash(), &self.schema);
-        Ok(TableInput { table: self.table()?, schema: self.schema.clone(), fingerprint })
+        let (session, table, schema) = (self.session.clone(), self.table()?, self.schema.clone());
+        Ok(TableInput { session, checkpoint: None, table, schema, fingerprint })
     }
 }

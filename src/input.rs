@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use rowmark_hashing::Fingerprint;
+use rowmark_metastore::{Checkpoint, CheckpointStatus};
 use rowmark_readers::Source;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
 use crate::Error;
 use crate::error::{CommitError, RowError};
+use crate::session::Session;
 use crate::udf::Udf;
 
 /// One item for each row of the range, in order; `None` for a row that was filtered out.
@@ -65,9 +67,26 @@ impl<S: Source<Row: RowType>> Input<S::Row> for SourceInput<S> {
 
 /// The rows of a sealed table.
 pub(crate) struct TableInput {
+    pub(crate) session: Session,
+    /// The checkpoint that vouches for the table; none for a dataset's.
+    pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) table: Table,
     pub(crate) schema: RowSchema,
     pub(crate) fingerprint: Fingerprint,
+}
+
+impl TableInput {
+    /// Sees to it that the next run computes a damaged table anew instead of meeting the damage again.
+    fn distrust(&self, error: &RowError) {
+        if let Some(Checkpoint { job, hash, kind, step, .. }) = &self.checkpoint {
+            let told = format!("its table is not used again: {error}");
+            let status = CheckpointStatus::Expired;
+            let marked = self.session.metastore().set_checkpoint_status(*job, *hash, *kind, status);
+            if let Err(error) = marked.map_err(Error::from).and_then(|_| self.session.warn(step, told)) {
+                tracing::warn!(step, "a damaged table could not be marked: {error}");
+            }
+        }
+    }
 }
 
 impl<T: RowType> Input<T> for TableInput {
@@ -80,7 +99,8 @@ impl<T: RowType> Input<T> for TableInput {
     }
 
     fn read(&self, range: RowRange) -> Result<Rows<'_, T>, RowError> {
-        Ok(Box::new(table_rows(&self.table, &self.schema, range).map(|row| row.map(Some))))
+        let rows = table_rows(&self.table, &self.schema, range);
+        Ok(Box::new(rows.map(|row| row.map(Some).inspect_err(|error| self.distrust(error)))))
     }
 
     fn verify(&self) -> Result<(), CommitError> {

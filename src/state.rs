@@ -81,8 +81,16 @@ pub enum StateError {
 #[derive(Debug)]
 pub(crate) struct StateFolder {
     path: PathBuf,
-    /// Holds the lock; closing it, also by dying, releases it.
-    _lock: File,
+    /// Holds the lock; dying releases it.
+    lock: File,
+}
+
+impl Drop for StateFolder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that is just being spawned by another thread
+        // still has it open, and the lock with it. Whatever goes wrong here, closing does the rest.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl StateFolder {
@@ -116,7 +124,7 @@ impl StateFolder {
         write_marker(path)?;
         let holder = format!("process {}, job `{job_name}`, since {now}\n", std::process::id());
         fs::write(&holder_path, holder).map_err(at("write", &holder_path))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// Where the metastore is.

@@ -11,7 +11,9 @@ use std::time::Instant;
 use arrow_array::RecordBatch;
 use rowmark_executor::{Progress, Sink, Task};
 use rowmark_hashing::{ContentHash, ContentHasher, Fingerprint};
-use rowmark_metastore::{Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, EventKind, Job, RowCounts};
+use rowmark_metastore::{
+    Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, EventKind, Job, JobId, RowCounts,
+};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::Error::TableMissing;
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
@@ -49,7 +51,7 @@ struct Begun {
     decision: Decision,
     reason: String,
     /// The job whose progress is continued, if it is another.
-    from: Option<rowmark_metastore::JobId>,
+    from: Option<JobId>,
 }
 
 /// One step in one job.
@@ -57,6 +59,8 @@ struct StepRun<'a, In, Out> {
     session: &'a Session,
     step: &'a Step<'a, In, Out>,
     job: Job,
+    /// This job, then those that it is a rerun of, nearest first.
+    lineage: Vec<JobId>,
     /// Identity without the code.
     partial: Fingerprint,
     hash_partial: ContentHash,
@@ -80,10 +84,14 @@ impl<In, Out: RowType> Step<'_, In, Out> {
         let output = extend(partial.clone(), "udf", self.code);
         let (hash_partial, hash_output) = (partial.hash(), output.hash());
         let _guard = session.enter_step(hash_partial);
+        let job = session.begin_job()?;
+        let mut lineage = vec![job.id];
+        lineage.extend(session.metastore().get_ancestor_job_ids(job.id)?);
         let run = StepRun {
             session,
             step: self,
-            job: session.begin_job()?,
+            job,
+            lineage,
             partial,
             hash_partial,
             output,
@@ -98,13 +106,11 @@ impl<In, Out: RowType> Step<'_, In, Out> {
 impl<In, Out: RowType> StepRun<'_, In, Out> {
     fn decide(&self) -> Result<Stored> {
         let metastore = self.session.metastore();
-        let mut lineage = vec![self.job.id];
-        lineage.extend(metastore.get_ancestor_job_ids(self.job.id)?);
         let records: Vec<Checkpoint> =
             metastore.find_by_partial(self.hash_partial)?.into_iter().filter(Checkpoint::is_active).collect();
         let settings = self.session.settings();
         let lookup = Lookup {
-            lineage: &lineage,
+            lineage: &self.lineage,
             hash_output: self.hash_output,
             code: self.code,
             ignore_checkpoints: settings.ignore_checkpoints,
@@ -127,7 +133,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
                 }
             }
         }
-        let reason = self.why_not_reused(&lineage)?;
+        let reason = self.why_not_reused()?;
         let writer = self.start()?;
         self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
     }
@@ -195,12 +201,12 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
             warehouse.drop(&mine)?;
             metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(&table)))?;
             warehouse.copy(&from, &mine)?;
-            // What was linked is superseded: all its rows are in this job's table now.
-            warehouse.drop(&from)?;
-            metastore.remove_checkpoint(checkpoint.job, checkpoint.hash, checkpoint.kind)?;
+            self.remove_superseded()?;
         }
+        let mut writer = warehouse.resume(&mine)?;
+        writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(&table)))?)?;
         Ok(Some(Begun {
-            writer: warehouse.resume(&mine)?,
+            writer,
             decision: Decision::Continued,
             reason: match (from != mine, table.codes().keys().all(|made| made.hash() == self.code)) {
                 (true, true) => format!("progress of job {}", checkpoint.job),
@@ -209,6 +215,20 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
             },
             from: (from != mine).then_some(checkpoint.job),
         }))
+    }
+
+    /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its
+    /// record.
+    fn remove_superseded(&self) -> Result<()> {
+        let metastore = self.session.metastore();
+        for record in metastore.find_by_partial(self.hash_partial)? {
+            let is_older = record.job != self.job.id && self.lineage.contains(&record.job);
+            if record.kind == CheckpointKind::Partial && is_older {
+                self.session.warehouse().drop(&record.table.parse()?)?;
+                metastore.remove_checkpoint(record.job, record.hash, record.kind)?;
+            }
+        }
+        Ok(())
     }
 
     /// A writer of a new table.
@@ -306,7 +326,9 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
         writer.seal(Seal { rows_in, content_hash, record })?;
         // Only a run that ignores checkpoints makes a result twice in one job.
         warehouse.drop(&table_name)?;
+        metastore.remove_checkpoint(self.job.id, self.hash_output, CheckpointKind::Final)?;
         let checkpoint = store::promote(&partial, &checkpoint, metastore, warehouse)?;
+        self.remove_superseded()?;
         let table = self.open_table(&checkpoint)?.ok_or(TableMissing { table: table_name })?;
         Ok((table, checkpoint))
     }
@@ -327,12 +349,12 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
 
     /// The first thing that differs from the last run of a step of this name, for a step that is run from
     /// its start.
-    fn why_not_reused(&self, lineage: &[rowmark_metastore::JobId]) -> Result<String> {
+    fn why_not_reused(&self) -> Result<String> {
         let settings = self.session.settings();
         if settings.ignore_checkpoints {
             return Ok("checkpoints are ignored".to_owned());
         }
-        for &job in lineage {
+        for &job in &self.lineage {
             let records = self.session.metastore().list_checkpoints(job)?;
             let last = records
                 .iter()

@@ -1,11 +1,12 @@
 //! Opens the records, makes lost ones again from the tables, and applies repairs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rowmark_hashing::ContentHash;
 use rowmark_metastore::{
-    Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetVersion, Job, JobId, JobStatus, Metastore,
-    SledMetastore, Timestamp,
+    Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetVersion, Error, Job, JobId, JobStatus,
+    Metastore, SledMetastore, Timestamp,
 };
 use rowmark_warehouse::{DatasetName, Table, TableFilter, TableName, UdfTable, Warehouse};
 
@@ -46,8 +47,22 @@ pub(crate) fn open(
     Ok(Box::new(metastore))
 }
 
+/// How often, and after what pause, a metastore that is in use is tried again.
+const IN_USE_RETRIES: u32 = 100;
+const IN_USE_PAUSE: Duration = Duration::from_millis(10);
+
 fn open_or_set_aside(folder: &StateFolder, now: Timestamp) -> Result<SledMetastore> {
-    match SledMetastore::open(folder.meta()) {
+    let mut opened = SledMetastore::open(folder.meta());
+    // This process has the folder locked, so it can only be a child process that was being spawned when an
+    // earlier session closed its files, and that has them open until it runs its own program.
+    for _ in 0..IN_USE_RETRIES {
+        if !matches!(opened, Err(Error::InUse { .. })) {
+            break;
+        }
+        std::thread::sleep(IN_USE_PAUSE);
+        opened = SledMetastore::open(folder.meta());
+    }
+    match opened {
         Err(error) if error.is_damage() => {
             let aside = folder.set_meta_aside(now)?;
             tracing::warn!(
@@ -56,7 +71,7 @@ fn open_or_set_aside(folder: &StateFolder, now: Timestamp) -> Result<SledMetasto
             );
             Ok(SledMetastore::open(folder.meta())?)
         }
-        result => Ok(result?),
+        opened => Ok(opened?),
     }
 }
 

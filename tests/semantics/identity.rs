@@ -1,5 +1,7 @@
 //! i: what makes one UDF another.
 
+use std::sync::Mutex;
+
 use rowmark::prelude::*;
 
 use crate::support::{Calls, FailAt, Folder, failed_row, told};
@@ -134,6 +136,8 @@ fn i01_an_edit_after_completion_does_not_revive_older_progress() {
 }
 
 static I02_FAIL_AT: FailAt = FailAt::never();
+/// The two tests that fail at it take turns.
+static I02_TURN: Mutex<()> = Mutex::new(());
 
 mod before {
     #[rowmark::udf]
@@ -152,6 +156,7 @@ mod after {
 
 #[test]
 fn i02_a_body_edited_after_a_failure_continues_and_the_result_says_who_made_what() {
+    let _turn = I02_TURN.lock();
     let folder = Folder::new();
     let numbers: Vec<u64> = (0..1000).collect();
     I02_FAIL_AT.set(600);
@@ -185,6 +190,7 @@ fn i02_a_body_edited_after_a_failure_continues_and_the_result_says_who_made_what
 #[test]
 fn i02_what_is_computed_from_a_mixed_result_is_not_taken_for_that_of_a_pure_one() {
     static CALLS: Calls = Calls::new();
+    let _turn = I02_TURN.lock();
     let folder = Folder::new();
     I02_FAIL_AT.set(6);
     let numbers: Vec<u64> = (0..10).collect();

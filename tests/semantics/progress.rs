@@ -16,7 +16,7 @@ fn session(folder: &Folder) -> (Session, Last) {
     let display = ProgressDisplay::callback(move |step, now| {
         *seen.lock().unwrap() = Some((step.to_owned(), *now));
     });
-    (builder(&folder.path()).progress(display).open().unwrap(), last)
+    (builder(&folder.path()).threads(1).progress(display).open().unwrap(), last)
 }
 
 #[test]

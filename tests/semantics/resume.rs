@@ -62,7 +62,7 @@ fn r04_several_failures_each_further_on() {
     let folder = Folder::new();
     let numbers: Vec<u64> = (0..500).collect();
     let run = || {
-        let chain = folder.session().read_values(&numbers).map(udf!("half", |n: &u64| {
+        let chain = folder.session_in_order().read_values(&numbers).map(udf!("half", |n: &u64| {
             FAIL_AT.check(*n)?;
             CALLS.count(*n);
             Ok::<_, String>(n / 2)
@@ -115,7 +115,7 @@ fn r06_the_same_job_tries_again() {
     static CALLS: Calls = Calls::new();
     static FAIL_AT: FailAt = FailAt::never();
     let folder = Folder::new();
-    let session = folder.session();
+    let session = folder.session_in_order();
     let chain = session.read_records((0..300u64).collect()).map(udf!("try", |n: &u64| {
         FAIL_AT.check(*n)?;
         CALLS.count(*n);
@@ -179,7 +179,8 @@ fn r09_rows_come_out_in_the_order_of_the_input() {
     };
     for row in [250, 120, 20] {
         FAIL_AT.set(row);
-        run().unwrap_err();
+        // The other worker may be far ahead, and have finished the row that fails next.
+        let _ = run();
     }
     FAIL_AT.set(None);
     assert_eq!(run().unwrap(), numbers.iter().map(|n| format!("n{n}")).collect::<Vec<_>>());
@@ -210,7 +211,7 @@ fn r11_a_udf_after_a_filter_resumes_as_well() {
     let numbers: Vec<u64> = (0..1000).collect();
     let run = || {
         let chain = folder
-            .session()
+            .session_in_order()
             .read_values(&numbers)
             .filter(udf!("even", |n: &u64| n.is_multiple_of(2)))
             .filter(udf!("not by ten", |n: &u64| !n.is_multiple_of(10)))
@@ -285,4 +286,23 @@ fn progress_that_is_reset_is_computed_again() {
     FAIL_AT.set(None);
     let saved = run(true).unwrap();
     assert_eq!((CALLS.take_total(), told(saved.report(), "same")), (100, "run 100 = 0 + 100".to_owned()));
+}
+
+#[test]
+fn with_checkpoints_ignored_everything_is_computed_again_also_twice_in_one_job() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let run = |session: &Session| {
+        let chain = session.read_values(&[1u64, 2, 3]).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        assert_eq!(chain.collect().unwrap(), [1, 2, 3]);
+        CALLS.take_total()
+    };
+    assert_eq!(run(&folder.session()), 3);
+    let session = builder(&folder.path()).ignore_checkpoints(true).open().unwrap();
+    assert_eq!((run(&session), run(&session)), (3, 3));
+    drop(session);
+    assert_eq!(run(&folder.session()), 0);
 }

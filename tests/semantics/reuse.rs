@@ -197,3 +197,37 @@ fn a_table_that_is_gone_is_computed_again_with_a_warning() {
     let events = session.metastore().list_events(session.job().unwrap().id).unwrap();
     assert!(events.iter().any(|event| event.reason.contains("cannot be used")), "{events:?}");
 }
+
+#[test]
+fn j07_a_table_with_a_flipped_byte_is_never_read_as_data_and_computed_again_by_the_next_run() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session();
+        let chain = session.read_records((0..1000u64).collect()).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        (chain.collect(), CALLS.take_total())
+    };
+    run().0.unwrap();
+    for table in std::fs::read_dir(folder.path().join("tables")).unwrap() {
+        for file in std::fs::read_dir(table.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            if bytes.len() > 4000 {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+    }
+    let (result, calls) = run();
+    let mut error: &dyn std::error::Error = &result.unwrap_err();
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    assert_eq!(calls, 0, "{error}");
+    let (result, calls) = run();
+    assert_eq!((result.unwrap(), calls), ((0..1000).collect(), 1000));
+}

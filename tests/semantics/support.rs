@@ -25,6 +25,11 @@ impl Folder {
     pub(crate) fn session(&self) -> Session {
         builder(&self.path()).open().unwrap()
     }
+
+    /// A new job with one worker: rows are computed strictly in their order.
+    pub(crate) fn session_in_order(&self) -> Session {
+        builder(&self.path()).threads(1).open().unwrap()
+    }
 }
 
 pub(crate) fn builder(state: &Path) -> rowmark::SessionBuilder {

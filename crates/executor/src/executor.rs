@@ -274,10 +274,11 @@ impl<T: Task> Run<'_, T> {
                 .unwrap_or_else(|panic| Err(Stop::Row(panic)));
             let row = finished.next_row();
             let handed_over = self.hand_over(&mut finished, sender);
-            self.queue.give_back(row..lease.end);
             for stop in [computed, handed_over].into_iter().filter_map(Result::err) {
                 self.fail(row, stop);
             }
+            // After a failure is known: else another worker could take the row that failed and fail at it again.
+            self.queue.give_back(row..lease.end);
         }
     }
 

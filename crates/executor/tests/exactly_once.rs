@@ -133,6 +133,24 @@ fn the_counters_add_up() {
 }
 
 #[test]
+fn a_row_that_fails_is_tried_once() {
+    for _ in 0..200 {
+        let calls = AtomicU64::new(0);
+        let progress = Progress::new(10, 0);
+        let task = per_row(|row| {
+            if row == 5 {
+                calls.fetch_add(1, Ordering::Relaxed);
+                return Err(Refused(row));
+            }
+            Ok(row)
+        });
+        let executor = Executor::new(4).expect("threads start");
+        executor.run(once(0..10), &task, &mut Store::default(), &progress, &Options::default()).unwrap_err();
+        assert_eq!((calls.into_inner(), progress.snapshot().rows_failed), (1, 1));
+    }
+}
+
+#[test]
 fn a_cancelled_run_commits_what_is_finished() {
     let cancel = CancelToken::new();
     let mut store = Store::default();

@@ -195,7 +195,7 @@ impl<T> CsvSource<T> {
                 line: line(record.and_then(ByteRecord::position)),
                 cell: err.field().zip(record).and_then(|(field, record)| self.cell(field as usize, record)),
                 reason: err.kind().to_string(),
-                source: Some(err.clone()),
+                source: Some(Box::new(err.clone())),
             },
             ErrorKind::UnequalLengths { pos, expected_len, len } => Error::Line {
                 path,

@@ -47,7 +47,7 @@ pub enum Error {
         /// What is wrong, in words.
         reason: String,
         /// The error of the cell, where it is one cell's fault.
-        source: Option<csv::DeserializeError>,
+        source: Option<Box<csv::DeserializeError>>,
     },
     /// A row in memory could not be hashed.
     #[error("a row cannot be hashed")]
