@@ -37,6 +37,17 @@ fn check_error(text: impl AsRef<[u8]>, expected: &str) {
 }
 
 #[test]
+fn a_short_line_is_found_wherever_reading_begins() {
+    let (_folder, source) = open("name,metres\nBern,540\nBiel\nThun,560\n", CsvOptions::new());
+    let source = source.unwrap();
+    for start in 0..3 {
+        let rows: Vec<_> = source.read(RowRange::new(start, 3)).unwrap().collect();
+        let good: Vec<bool> = rows.iter().map(Result::is_ok).collect();
+        assert_eq!(good, [true, false, true][start as usize..]);
+    }
+}
+
+#[test]
 fn a_bad_line_is_named_with_its_column_and_text() {
     check_error(
         "name,metres\nBern,540\nBiel,high\n",
@@ -49,6 +60,10 @@ fn a_bad_line_is_named_with_its_column_and_text() {
     check_error(
         b"name,metres\nB\xffrn,540\n",
         ": line 2, column `name`, found \"B\u{fffd}rn\": invalid utf-8 sequence of 1 bytes from index 1",
+    );
+    check_error(
+        "name,metres\nBern,540\n\n\nBiel,high\n",
+        ": line 5, column `metres`, found \"high\": invalid float literal",
     );
     check_error("title,metres\nBern,540\n", ": line 2: missing field `name`");
     check_error(
