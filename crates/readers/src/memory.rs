@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rowmark_hashing::{Fingerprint, hash_rows};
+use rowmark_hashing::{Fingerprint, par_hash_rows};
 use rowmark_rows::RowRange;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ impl<T: Serialize + Clone + Send + Sync> Source for MemorySource<T> {
     }
 
     fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        let content = hash_rows(self.rows.iter())?;
+        let content = par_hash_rows(&self.rows)?;
         Ok(Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short()))
     }
 

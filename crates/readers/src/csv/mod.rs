@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use csv::ByteRecord;
-use rowmark_hashing::{ContentHash, Fingerprint, hash_reader};
+use rowmark_hashing::{ContentHash, Fingerprint, par_hash_reader};
 use rowmark_rows::RowRange;
 use serde::de::DeserializeOwned;
 
@@ -87,7 +87,7 @@ impl<T> CsvSource<T> {
             return Ok(content);
         }
         let file = self.stamp.reopen(&self.path)?;
-        let hash = hash_reader(file).map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        let hash = par_hash_reader(file).map_err(|source| Error::Read { path: self.path.clone(), source })?;
         self.verify_stamp()?;
         Ok(*content.insert(hash))
     }
