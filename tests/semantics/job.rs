@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
-use rowmark::metastore::JobStatus;
+use rowmark::metastore::{Checkpoint, CheckpointKind, JobStatus};
 use rowmark::prelude::*;
+use rowmark::warehouse::{TableFilter, TableName, UdfTable};
 use rowmark::{Error, StateError};
 
 use crate::support::{Calls, FailAt, Folder, builder, failed_row, told};
@@ -39,7 +41,7 @@ fn j01_a_run_that_is_cancelled_says_so_and_continues() {
     let from_inside = cancel.clone();
     let run = |cancel: CancelToken| {
         let session = builder(&folder.path()).threads(1).cancel(cancel).open().unwrap();
-        static STOP: std::sync::Mutex<Option<CancelToken>> = std::sync::Mutex::new(None);
+        static STOP: Mutex<Option<CancelToken>> = Mutex::new(None);
         *STOP.lock().unwrap() = Some(from_inside.clone());
         let chain = session.read_records((0..100u64).collect()).map(udf!("same", |n: &u64| {
             if let (20, Some(stop)) = (*n, &*STOP.lock().unwrap()) {
@@ -68,6 +70,95 @@ fn j04_tables_that_are_not_ours_are_never_touched() {
     folder.session().read_values(&[1u64]).save("one").unwrap();
     drop(folder.session());
     assert_eq!(fs::read_to_string(foreign.join("note.txt")).unwrap(), "mine");
+}
+
+/// A finished run, then one of the states that a death can leave, then a run again: it calls nothing, and
+/// the two stores agree afterwards.
+fn nothing_is_lost_after(death: impl Fn(&Session, &Checkpoint)) {
+    static CALLS: Calls = Calls::new();
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock();
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session();
+        let chain = session.read_records((0..100u64).collect()).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        let saved = chain.save("same").unwrap();
+        (session, saved)
+    };
+    let (session, first) = run();
+    assert_eq!(CALLS.take_total(), 100);
+    let job = session.job().unwrap().id;
+    death(&session, &session.metastore().list_checkpoints(job).unwrap()[0]);
+    drop(session);
+    let (session, second) = run();
+    assert_eq!((CALLS.take_total(), second.version(), second.is_new()), (0, 1, false));
+    assert_eq!(second.content_hash(), first.content_hash());
+    let mut tables: Vec<String> = vec![second.dataset().table.clone()];
+    tables.extend(session.metastore().list_checkpoints(job).unwrap().into_iter().map(|record| record.table));
+    let found = session.warehouse().list(&TableFilter::All).unwrap();
+    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), tables);
+}
+
+/// Puts a finished step back to where it was before its table was renamed, with its partial record or without.
+fn before_the_rename(session: &Session, record: &Checkpoint, with_record: bool) {
+    let job = *record.job.as_uuid();
+    let partial = TableName::udf(job, record.hash_partial, UdfTable::OutputPartial);
+    session.warehouse().rename(&record.table.parse().unwrap(), &partial).unwrap();
+    session.metastore().remove_checkpoint(record.job, record.hash, record.kind).unwrap();
+    if with_record {
+        let record = Checkpoint {
+            hash: record.hash_partial,
+            kind: CheckpointKind::Partial,
+            table: partial.to_string(),
+            ..record.clone()
+        };
+        session.metastore().get_or_create_checkpoint(record).unwrap();
+    }
+}
+
+#[test]
+fn j04_a_death_between_the_seal_and_the_rename_is_rolled_forward() {
+    nothing_is_lost_after(|session, record| before_the_rename(session, record, true));
+    nothing_is_lost_after(|session, record| before_the_rename(session, record, false));
+}
+
+#[test]
+fn j04_a_death_between_the_rename_and_the_promotion_is_rolled_forward() {
+    nothing_is_lost_after(|session, record| {
+        let final_name: TableName = record.table.parse().unwrap();
+        before_the_rename(session, record, true);
+        let partial = TableName::udf(*record.job.as_uuid(), record.hash_partial, UdfTable::OutputPartial);
+        session.warehouse().rename(&partial, &final_name).unwrap();
+    });
+}
+
+#[test]
+fn j04_a_death_before_a_dataset_had_its_record_is_rolled_forward() {
+    nothing_is_lost_after(|session, _| assert!(session.metastore().remove_dataset("same", 1).unwrap()));
+}
+
+#[test]
+fn j04_a_record_whose_table_is_gone_is_removed_and_its_step_computed_again() {
+    static CALLS: Calls = Calls::new();
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session();
+        let chain = session.read_values(&[1u64, 2]).map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            *n
+        }));
+        chain.collect().unwrap();
+        (CALLS.take_total(), session.job().unwrap().id, session)
+    };
+    let (_, first, session) = run();
+    let record = session.metastore().list_checkpoints(first).unwrap().remove(0);
+    session.warehouse().drop(&record.table.parse().unwrap()).unwrap();
+    drop(session);
+    let (calls, _, session) = run();
+    assert_eq!((calls, session.metastore().list_checkpoints(first).unwrap()), (2, Vec::new()));
 }
 
 #[test]
@@ -132,7 +223,7 @@ fn a_folder_that_is_a_file_or_holds_other_things_is_refused_and_left_alone() {
 /// The records are lost in one of the ways that sled can lose them; no finished row is.
 fn records_are_made_again_after(damage: impl Fn(&Path)) {
     static CALLS: Calls = Calls::new();
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     static FAIL_AT: FailAt = FailAt::never();
     let _guard = ONE_AT_A_TIME.lock();
     CALLS.take();
