@@ -75,17 +75,7 @@ pub trait Metastore: Send + Sync + Debug {
     /// [`Error::NoSuchJob`] when `id` is unknown, [`Error::MissingPredecessor`] when a predecessor is, and
     /// [`Error::PredecessorCycle`] when the chain comes back to a job that it has passed.
     fn get_ancestor_job_ids(&self, id: JobId) -> Result<Vec<JobId>> {
-        let mut ancestors = Vec::new();
-        let mut passed = HashSet::from([id]);
-        let mut job = self.get_job(id)?.ok_or(Error::NoSuchJob { job: id })?;
-        while let Some(predecessor) = job.predecessor {
-            if !passed.insert(predecessor) {
-                return Err(Error::PredecessorCycle { job: predecessor });
-            }
-            ancestors.push(predecessor);
-            job = self.get_job(predecessor)?.ok_or(Error::MissingPredecessor { job: job.id, predecessor })?;
-        }
-        Ok(ancestors)
+        walk_ancestors(id, |id| Ok(self.get_job(id)?.map(|job| job.predecessor)))
     }
 
     /// Adds a checkpoint, unless there is an active one of that job, hash and kind; returns the one that is there
@@ -180,4 +170,24 @@ pub trait Metastore: Send + Sync + Debug {
 
     /// Makes durable what may not be yet: events.
     fn flush(&self) -> Result<()>;
+}
+
+/// Follows the predecessors of a job; `predecessor` answers `None` for a job that is not there.
+pub(crate) fn walk_ancestors(
+    id: JobId,
+    mut predecessor: impl FnMut(JobId) -> Result<Option<Option<JobId>>>,
+) -> Result<Vec<JobId>> {
+    let mut ancestors = Vec::new();
+    let mut passed = HashSet::from([id]);
+    let mut job = id;
+    let mut next = predecessor(id)?.ok_or(Error::NoSuchJob { job: id })?;
+    while let Some(ancestor) = next {
+        if !passed.insert(ancestor) {
+            return Err(Error::PredecessorCycle { job: ancestor });
+        }
+        ancestors.push(ancestor);
+        next = predecessor(ancestor)?.ok_or(Error::MissingPredecessor { job, predecessor: ancestor })?;
+        job = ancestor;
+    }
+    Ok(ancestors)
 }

@@ -131,7 +131,7 @@ fn a_chain_that_leads_nowhere_or_to_itself_is_named(store: &dyn Metastore) {
 
 fn a_long_chain_is_walked_to_its_end(store: &dyn Metastore) {
     let mut ids = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..300 {
         let job = job("nightly", ids.last().copied());
         store.create_job(&job).expected();
         ids.push(job.id);

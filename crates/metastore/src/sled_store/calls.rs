@@ -13,10 +13,14 @@ use super::keys::{
 };
 use crate::bounds::cut_text;
 use crate::dataset::next_version;
+use crate::metastore::walk_ancestors;
 use crate::{
     Checkpoint, CheckpointKind, CheckpointStatus, DatasetVersion, Error, Event, Job, JobId, JobStatus,
     Metastore, Record, Result, Timestamp,
 };
+
+/// Predecessors that are looked up one by one; for a longer chain, reading all jobs in their order is faster.
+const ANCESTOR_HOPS_MAX: usize = 100;
 
 impl Metastore for SledMetastore {
     fn create_job(&self, job: &Job) -> Result<()> {
@@ -60,10 +64,26 @@ impl Metastore for SledMetastore {
 
     fn list_jobs(&self) -> Result<Vec<Job>> {
         let _unchanged = self.engine.read();
-        let mut jobs: Vec<(u64, Job)> =
-            self.collect(JobKey::PREFIX, |_: JobKey, value| self.decode_numbered(&value))?;
+        let mut jobs = self.jobs()?;
         jobs.sort_unstable_by_key(|&(number, _)| number);
         Ok(jobs.into_iter().map(|(_, job)| job).collect())
+    }
+
+    fn get_ancestor_job_ids(&self, id: JobId) -> Result<Vec<JobId>> {
+        let _unchanged = self.engine.read();
+        let mut hops = 0;
+        let mut all_jobs: Option<HashMap<JobId, Job>> = None;
+        walk_ancestors(id, |id| {
+            hops += 1;
+            if hops <= ANCESTOR_HOPS_MAX {
+                return Ok(self.job(id)?.map(|(_, job)| job.predecessor));
+            }
+            let jobs = match all_jobs.take() {
+                Some(jobs) => jobs,
+                None => self.jobs()?.into_iter().map(|(_, job)| (job.id, job)).collect(),
+            };
+            Ok(all_jobs.insert(jobs).get(&id).map(|job| job.predecessor))
+        })
     }
 
     fn get_or_create_checkpoint(&self, checkpoint: Checkpoint) -> Result<Checkpoint> {

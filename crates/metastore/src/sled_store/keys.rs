@@ -41,6 +41,11 @@ pub(super) const FORMAT: &[u8] = &[TAG_META, b'f'];
 /// The key of the state.
 pub(super) const STATE: &[u8] = &[TAG_META, b's'];
 
+/// Where ranges of keys begin that take about equally long to read through: jobs; checkpoints; each index of
+/// checkpoints; and the rest.
+pub(super) const RANGE_STARTS: &[&[u8]] =
+    &[&[], &[TAG_CHECKPOINT], &[TAG_CHECKPOINT_BY_HASH], &[TAG_CHECKPOINT_BY_PARTIAL], &[TAG_DATASET]];
+
 /// A key, and how it is spelled.
 pub(super) trait Key: Sized {
     fn to_bytes(&self) -> Vec<u8>;

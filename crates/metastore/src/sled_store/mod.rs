@@ -153,6 +153,11 @@ impl SledMetastore {
         self.get_numbered(&JobKey { job: id })
     }
 
+    /// All jobs with their creation numbers, by id.
+    fn jobs(&self) -> Result<Vec<(u64, Job)>> {
+        self.collect(JobKey::PREFIX, |_: JobKey, value| self.decode_numbered(&value))
+    }
+
     /// The checkpoint of a job, hash and kind, whatever its status, with its creation number.
     fn checkpoint(
         &self,

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use sled::{Batch, Db};
 
 use super::acknowledged::Acknowledged;
 use super::engine::{Durable, Engine, from_sled, guarded};
-use super::keys::{FORMAT, STATE, is_meta};
+use super::keys::{FORMAT, RANGE_STARTS, STATE, is_meta};
 use super::state::State;
 use crate::{Error, Result};
 
@@ -21,7 +22,7 @@ use crate::{Error, Result};
 pub(super) const FORMAT_VERSION: u32 = 1;
 
 /// What sled may keep of its file in memory; records are read now and then and need no more.
-const CACHE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const CACHE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long to wait for sled's own lock when nobody holds ours: its threads may still be closing the file that this
 /// process had open a moment ago.
@@ -148,17 +149,39 @@ fn check(path: &Path, db: &Db, acknowledged: u64) -> Result<(State, bool)> {
         return Err(damaged(Damage::FallenBehind { acknowledged, found: state.sequence }));
     }
 
-    let mut found = State { sequence: state.sequence, ..State::default() };
-    for entry in db.iter() {
+    let found = add_up(path, db)?;
+    if (found.count, found.digest) != (state.count, state.digest) {
+        return Err(damaged(Damage::Changed { count: state.count, found: found.count }));
+    }
+    Ok((state, false))
+}
+
+/// The count and the digest of all keys, which several threads add up.
+fn add_up(path: &Path, db: &Db) -> Result<State> {
+    let ends = RANGE_STARTS[1..].iter().map(|&start| Bound::Excluded(start)).chain([Bound::Unbounded]);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = RANGE_STARTS
+            .iter()
+            .zip(ends)
+            .map(|(&start, end)| (Bound::Included(start), end))
+            .map(|range| scope.spawn(move || guarded(path, "check", || add_up_range(path, db, range))))
+            .collect();
+        threads.into_iter().try_fold(State::default(), |sum, thread| {
+            let found = thread.join().expect("a panic of the thread was caught in it")?;
+            Ok(sum.and(found))
+        })
+    })
+}
+
+fn add_up_range(path: &Path, db: &Db, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<State> {
+    let mut found = State::default();
+    for entry in db.range::<&[u8], _>(range) {
         let (key, value) = entry.map_err(|error| from_sled(path, "read", error))?;
         if !is_meta(&key) {
             found.add(&key, &value);
         }
     }
-    if found != state {
-        return Err(damaged(Damage::Changed { count: state.count, found: found.count }));
-    }
-    Ok((state, false))
+    Ok(found)
 }
 
 fn begin(path: &Path, db: &Db) -> Result<State> {

@@ -28,6 +28,15 @@ impl State {
         self.digest = self.digest.wrapping_sub(entry_hash(key, value));
     }
 
+    /// The state of two sets of keys together; which change was the last is not known of them.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            sequence: 0,
+            count: self.count.wrapping_add(other.count),
+            digest: self.digest.wrapping_add(other.digest),
+        }
+    }
+
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.sequence.to_be_bytes());
