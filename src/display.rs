@@ -3,6 +3,7 @@
 //! A thread of its own reads the counters a few times a second; the workers never wait for it.
 
 use std::fmt;
+#[cfg(feature = "progress")]
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
