@@ -102,7 +102,7 @@ fn every_acknowledged_change_survives_a_kill() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        thread::sleep(Duration::from_micros(random % [3_000, 30_000, 150_000][round as usize % 3]));
+        thread::sleep(Duration::from_micros(random % [1_000, 5_000, 30_000, 150_000][round as usize % 4]));
         child.kill().unwrap();
         child.wait().unwrap();
         let made = acknowledged(std::iter::once(start).chain(lines), model.changes);

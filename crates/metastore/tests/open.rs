@@ -42,6 +42,24 @@ fn what_was_written_is_there_after_opening_again_and_again() {
 }
 
 #[test]
+fn what_a_killed_opening_has_left_half_done_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(SledMetastore::open(folder.path()).unwrap());
+    SledMetastore::open(folder.path()).unwrap().create_job(&job(1, None)).unwrap();
+    for half_done in ["", "half of a snapshot, which is longer than twelve bytes"] {
+        let snapshot = folder.path().join("snap.FFFFFFFFFFFFFFFF.generating");
+        fs::write(&snapshot, half_done).unwrap();
+        let store = SledMetastore::open(folder.path()).unwrap();
+        assert_eq!(store.list_jobs().unwrap(), [job(1, None)]);
+        assert!(!snapshot.exists());
+    }
+
+    let begun = tempfile::tempdir().unwrap();
+    fs::write(begun.path().join("conf"), "segment_size: 524288\nuse_compression: false\n").unwrap();
+    assert!(SledMetastore::open(begun.path()).unwrap().is_new());
+}
+
+#[test]
 fn j05_a_second_open_in_this_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let first = SledMetastore::open(folder.path()).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! In this order, and each with an error of its own: the folder is made; our lock is taken; sled opens; the format
 //! is known; sled has not fallen behind what was acknowledged; every key is there and unchanged. Only then is the
-//! store used. Nothing is repaired here: a store that fails a check is the caller's to set aside and rebuild.
+//! store used. Nothing is repaired here but what a killed opening has left half done: a store that fails a check is the
+//! caller's to set aside and rebuild.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -36,6 +37,7 @@ const SPACE_PROBE_BYTES: usize = 1024 * 1024;
 pub(super) fn open(path: &Path) -> Result<(Engine, bool)> {
     let path = create_folder(path)?;
     let lock = lock(&path)?;
+    remove_unfinished(&path).map_err(|source| Error::from_io("tidy", &path, source))?;
     let db = open_sled(&path)?;
 
     let db_path = path.join("db");
@@ -88,6 +90,27 @@ fn lock(path: &Path) -> Result<File> {
         TryLockError::Error(source) => Error::from_io("lock", &lock_path, source),
     })?;
     Ok(lock)
+}
+
+/// Removes what an opening that was killed has left, and what sled 0.34.7 would take for whole.
+///
+/// It writes a snapshot under a name that ends in `.generating`, then renames it; when it looks for the latest one
+/// it does not leave such names out, and a half-written file is a corrupt store to it. The snapshot before is still
+/// there. Its `conf` is written in two steps, before the `db` file is made.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b"snap.") && name.as_encoded_bytes().ends_with(b".generating")
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    let conf = path.join("conf");
+    if conf.exists() && !path.join("db").exists() {
+        fs::remove_file(conf)?;
+    }
+    Ok(())
 }
 
 fn open_sled(path: &Path) -> Result<Db> {
