@@ -18,9 +18,9 @@ const STREAM_ARGUMENT: &str = "--stream-rows";
 #[derive(Serialize)]
 struct Row {
     id: u64,
-    name: String,
-    score: f64,
-    active: bool,
+    user: String,
+    stars: f32,
+    unix_time_ms: i64,
     text: String,
 }
 
@@ -34,12 +34,21 @@ fn scramble(seed: u64) -> u64 {
 
 fn row(id: u64) -> Row {
     let random = scramble(id);
+    let words = ["slow", "late", "good", "fine", "kind", "loud", "warm", "bleak"];
+    let word = |shift: u32| words[(random >> shift) as usize % words.len()];
     Row {
         id,
-        name: format!("user-{:08x}", random as u32),
-        score: (random >> 11) as f64 / (1_u64 << 53) as f64,
-        active: random & 1 == 1,
-        text: format!("{random:016x} and {:016x} went up the hill", scramble(!random)),
+        user: format!("user-{:06}", random % 1_000_000),
+        stars: (random % 11) as f32 / 2.0,
+        unix_time_ms: 1_700_000_000_000 + (random % 100_000_000) as i64,
+        text: format!(
+            "the {} room was {} and {}, the staff {}; would {} come",
+            word(0),
+            word(8),
+            word(16),
+            word(24),
+            word(32)
+        ),
     }
 }
 

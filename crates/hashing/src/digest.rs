@@ -34,12 +34,14 @@ impl Kind {
         }
     }
 
-    /// A hasher that has taken the name, a zero byte and the version.
+    /// What every input of this kind begins with: the name, a zero byte and the version.
+    pub(crate) fn head(self) -> Vec<u8> {
+        [self.name().as_bytes(), &[0, FORMAT_VERSION]].concat()
+    }
+
+    /// A hasher that has taken the head.
     pub(crate) fn hasher(self) -> Sha256 {
-        let mut sha = Sha256::new();
-        sha.update(self.name());
-        sha.update([0, FORMAT_VERSION]);
-        sha
+        Sha256::new().chain_update(self.head())
     }
 }
 

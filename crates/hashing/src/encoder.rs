@@ -1,18 +1,20 @@
 //! The bytes of the canonical encoding, version 1 of the format.
 //!
-//! An [`Encoder`] appends encoded values to one buffer. It knows the tags, the shapes that a chunk has already
-//! defined, and the entries of the maps that are open; where values come from is none of its business: the
-//! serde [`serializer`](crate::serializer) drives it, and so does the reader of Arrow batches.
+//! An [`Encoder`] writes encoded values into its buffer, at the position that it is given, and answers the next. It knows
+//! the tags, the shapes that a chunk has already defined, and the entries of the maps that are open; where values come
+//! from is none of its business: the serde [`serializer`](crate::serializer) drives it, and so does the reader of Arrow
+//! batches.
 //!
 //! Invariants: every value begins with a tag and ends where its own bytes say, so that no encoding is the
 //! beginning of another; inside a map the shapes start anew, so that an entry's bytes do not depend on the order
 //! in which the entries came.
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, SHORT_BYTES_MAX};
 use crate::error::{Cause, Failure, Segment};
+use crate::rows::BUFFER_KEPT_BYTES_MAX;
 use crate::shape::{Shape, Shapes};
 
-/// The deepest nesting of containers, options and variants that is hashed.
+/// How many containers, options and variants may lie one within another.
 pub const DEPTH_MAX: usize = 128;
 
 pub(crate) mod tag {
@@ -38,32 +40,28 @@ pub(crate) mod tag {
     pub(crate) const NEGATIVE: u8 = 0x30;
 }
 
-const NAN_F32: [u8; 4] = 0x7fc0_0000_u32.to_le_bytes();
-const NAN_F64: [u8; 8] = 0x7ff8_0000_0000_0000_u64.to_le_bytes();
+const NAN_F32: u32 = 0x7fc0_0000;
+const NAN_F64: u64 = 0x7ff8_0000_0000_0000;
 
 /// A length that precedes text, bytes and names: seven bits a byte, least significant first.
 #[inline]
-pub(crate) fn put_length(buffer: &mut Buffer, length: usize) {
-    if length < 0x80 {
-        buffer.push(length as u8);
-    } else {
-        put_long_length(buffer, length as u64);
-    }
+pub(crate) fn put_length(buffer: &mut Buffer, at: usize, length: usize) -> usize {
+    if length < 0x80 { buffer.put(at, length as u8) } else { put_long_length(buffer, at, length as u64) }
 }
 
 #[cold]
-fn put_long_length(buffer: &mut Buffer, mut rest: u64) {
+fn put_long_length(buffer: &mut Buffer, mut at: usize, mut rest: u64) -> usize {
     while rest >= 0x80 {
-        buffer.push(rest as u8 | 0x80);
+        at = buffer.put(at, rest as u8 | 0x80);
         rest >>= 7;
     }
-    buffer.push(rest as u8);
+    buffer.put(at, rest as u8)
 }
 
 /// A text with its length before it.
-pub(crate) fn put_text(buffer: &mut Buffer, text: &str) {
-    put_length(buffer, text.len());
-    buffer.put_slice(text.as_bytes());
+pub(crate) fn put_text(buffer: &mut Buffer, at: usize, text: &str) -> usize {
+    let at = put_length(buffer, at, text.len());
+    buffer.put_slice(at, text.as_bytes())
 }
 
 /// The bytes of one entry of an open map: its key, then its value.
@@ -90,191 +88,167 @@ pub(crate) struct Encoder {
     pub(crate) shapes: Shapes,
     entries: Vec<Entry>,
     scratch: Vec<u8>,
-    depth: usize,
-}
-
-/// A point to return to when a row turns out not to be hashable.
-#[derive(Debug)]
-pub(crate) struct Mark {
-    length: usize,
-    shapes: usize,
 }
 
 impl Encoder {
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { length: self.buffer.len(), shapes: self.shapes.mark() }
-    }
-
-    /// Forgets everything since `mark`, which was taken outside of any value.
+    /// Forgets a row that failed: the shapes it defined beyond the first `shapes`, and whatever it left open.
     #[cold]
-    pub(crate) fn rewind(&mut self, mark: &Mark) {
-        self.buffer.truncate(mark.length);
-        self.shapes.rewind(mark.shapes);
+    pub(crate) fn abandon(&mut self, shapes: usize) {
+        self.shapes.rewind(shapes);
+        self.buffer.forget_all(BUFFER_KEPT_BYTES_MAX);
         self.entries.clear();
-        self.depth = 0;
     }
 
     #[inline]
-    pub(crate) fn tag(&mut self, tag: u8) {
-        self.buffer.push(tag);
+    pub(crate) fn tag(&mut self, at: usize, tag: u8) -> usize {
+        self.buffer.put(at, tag)
     }
 
+    /// Begins a value that has others in it and itself lies in `depth` such values.
     #[inline]
-    pub(crate) fn enter(&mut self, tag: u8) -> Result<(), Failure> {
-        if self.depth == DEPTH_MAX {
+    pub(crate) fn enter(&mut self, at: usize, depth: usize, tag: u8) -> Result<usize, Failure> {
+        if depth >= DEPTH_MAX {
             return Err(Failure::new(Cause::TooDeep));
         }
-        self.depth += 1;
-        self.buffer.push(tag);
-        Ok(())
+        Ok(self.tag(at, tag))
     }
 
     #[inline]
-    pub(crate) fn leave(&mut self) {
-        self.depth -= 1;
+    pub(crate) fn boolean(&mut self, at: usize, value: bool) -> usize {
+        self.tag(at, if value { tag::TRUE } else { tag::FALSE })
     }
 
     #[inline]
-    pub(crate) fn boolean(&mut self, value: bool) {
-        self.tag(if value { tag::TRUE } else { tag::FALSE });
+    pub(crate) fn unsigned(&mut self, at: usize, value: u64) -> usize {
+        self.magnitude(at, tag::INTEGER, value)
     }
 
     #[inline]
-    pub(crate) fn unsigned(&mut self, value: u64) {
-        self.magnitude(tag::INTEGER, value);
-    }
-
-    #[inline]
-    pub(crate) fn signed(&mut self, value: i64) {
+    pub(crate) fn signed(&mut self, at: usize, value: i64) -> usize {
         // For a negative number `-1 - value` is the bitwise complement.
         let (base, magnitude) = if value < 0 { (tag::NEGATIVE, !value) } else { (tag::INTEGER, value) };
-        self.magnitude(base, magnitude.cast_unsigned());
+        self.magnitude(at, base, magnitude.cast_unsigned())
     }
 
     #[inline]
-    pub(crate) fn unsigned_wide(&mut self, value: u128) {
-        self.magnitude_wide(tag::INTEGER, value);
+    pub(crate) fn unsigned_wide(&mut self, at: usize, value: u128) -> usize {
+        self.magnitude_wide(at, tag::INTEGER, value)
     }
 
     #[inline]
-    pub(crate) fn signed_wide(&mut self, value: i128) {
+    pub(crate) fn signed_wide(&mut self, at: usize, value: i128) -> usize {
         let (base, magnitude) = if value < 0 { (tag::NEGATIVE, !value) } else { (tag::INTEGER, value) };
-        self.magnitude_wide(base, magnitude.cast_unsigned());
+        self.magnitude_wide(at, base, magnitude.cast_unsigned())
     }
 
+    /// All eight bytes are written and those that do not count then written over: a known length is faster.
     #[inline]
-    fn magnitude(&mut self, base: u8, magnitude: u64) {
+    fn magnitude(&mut self, at: usize, base: u8, magnitude: u64) -> usize {
         let width = (64 - magnitude.leading_zeros() as usize).div_ceil(8);
-        let mut bytes = [base + width as u8, 0, 0, 0, 0, 0, 0, 0, 0];
-        bytes[1..].copy_from_slice(&magnitude.to_le_bytes());
-        self.buffer.put_first(bytes, 1 + width);
+        self.buffer.put_tagged(at, base + width as u8, magnitude.to_le_bytes()) - (8 - width)
     }
 
-    fn magnitude_wide(&mut self, base: u8, magnitude: u128) {
+    fn magnitude_wide(&mut self, at: usize, base: u8, magnitude: u128) -> usize {
         let width = (128 - magnitude.leading_zeros() as usize).div_ceil(8);
-        self.tag(base + width as u8);
-        self.buffer.put_first(magnitude.to_le_bytes(), width);
+        self.buffer.put_tagged(at, base + width as u8, magnitude.to_le_bytes()) - (16 - width)
     }
 
     #[inline]
-    pub(crate) fn float32(&mut self, value: f32) {
-        let bits = if value.is_nan() { NAN_F32 } else { value.to_le_bytes() };
-        let mut bytes = [tag::F32, 0, 0, 0, 0];
-        bytes[1..].copy_from_slice(&bits);
-        self.buffer.put(bytes);
+    pub(crate) fn float32(&mut self, at: usize, value: f32) -> usize {
+        let bits = if value.is_nan() { NAN_F32 } else { value.to_bits() };
+        self.buffer.put_tagged(at, tag::F32, bits.to_le_bytes())
     }
 
     #[inline]
-    pub(crate) fn float64(&mut self, value: f64) {
-        let bits = if value.is_nan() { NAN_F64 } else { value.to_le_bytes() };
-        let mut bytes = [tag::F64, 0, 0, 0, 0, 0, 0, 0, 0];
-        bytes[1..].copy_from_slice(&bits);
-        self.buffer.put(bytes);
+    pub(crate) fn float64(&mut self, at: usize, value: f64) -> usize {
+        let bits = if value.is_nan() { NAN_F64 } else { value.to_bits() };
+        self.buffer.put_tagged(at, tag::F64, bits.to_le_bytes())
     }
 
     #[inline]
-    pub(crate) fn character(&mut self, value: char) {
-        self.tag(tag::CHAR);
-        self.buffer.put(u32::from(value).to_le_bytes());
+    pub(crate) fn character(&mut self, at: usize, value: char) -> usize {
+        self.buffer.put_tagged(at, tag::CHAR, u32::from(value).to_le_bytes())
     }
 
-    #[inline(always)]
-    pub(crate) fn string(&mut self, value: &str) {
-        if value.len() < 0x80 {
-            // Tag and length in one go.
-            self.buffer.put_short([tag::STRING, value.len() as u8], value.as_bytes());
+    #[inline]
+    pub(crate) fn string(&mut self, at: usize, value: &str) -> usize {
+        self.blob(at, tag::STRING, value.as_bytes())
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, at: usize, value: &[u8]) -> usize {
+        self.blob(at, tag::BYTES, value)
+    }
+
+    #[inline]
+    fn blob(&mut self, at: usize, tag: u8, value: &[u8]) -> usize {
+        if value.len() <= SHORT_BYTES_MAX {
+            self.buffer.put_short(at, tag, value)
         } else {
-            self.tag(tag::STRING);
-            put_text(&mut self.buffer, value);
+            self.long_blob(at, tag, value)
         }
     }
 
-    #[inline]
-    pub(crate) fn bytes(&mut self, value: &[u8]) {
-        self.tag(tag::BYTES);
-        put_length(&mut self.buffer, value.len());
-        self.buffer.put_slice(value);
+    #[inline(never)]
+    fn long_blob(&mut self, at: usize, tag: u8, value: &[u8]) -> usize {
+        let at = self.tag(at, tag);
+        let at = put_length(&mut self.buffer, at, value.len());
+        self.buffer.put_slice(at, value)
     }
 
-    /// Begins a variant; its payload follows as one value, then [`leave`](Self::leave).
+    /// Begins a variant; its payload follows as one value.
     #[inline]
-    pub(crate) fn variant(&mut self, name: &str) -> Result<(), Failure> {
-        self.enter(tag::VARIANT)?;
-        put_text(&mut self.buffer, name);
-        Ok(())
+    pub(crate) fn variant(&mut self, at: usize, depth: usize, name: &str) -> Result<usize, Failure> {
+        let at = self.enter(at, depth, tag::VARIANT)?;
+        Ok(put_text(&mut self.buffer, at, name))
     }
 
     /// A variant without data: its payload is the unit value.
     #[inline]
-    pub(crate) fn unit_variant(&mut self, name: &str) -> Result<(), Failure> {
-        self.variant(name)?;
-        self.tag(tag::UNIT);
-        self.leave();
-        Ok(())
+    pub(crate) fn unit_variant(&mut self, at: usize, depth: usize, name: &str) -> Result<usize, Failure> {
+        let at = self.variant(at, depth, name)?;
+        Ok(self.tag(at, tag::UNIT))
     }
 
     #[inline]
-    pub(crate) fn end(&mut self) {
-        self.tag(tag::END);
-        self.leave();
+    pub(crate) fn end(&mut self, at: usize) -> usize {
+        self.tag(at, tag::END)
     }
 
     /// Ends a struct whose field values have been written, with the shape that names them.
     #[inline]
-    pub(crate) fn end_struct(&mut self, shape: Shape) {
-        self.end();
-        self.shapes.put_reference(&mut self.buffer, shape);
+    pub(crate) fn end_struct(&mut self, at: usize, shape: Shape) -> usize {
+        self.shapes.end_struct(&mut self.buffer, at, shape)
     }
 
-    pub(crate) fn begin_map(&mut self) -> Result<OpenMap, Failure> {
-        self.enter(tag::MAP)?;
+    pub(crate) fn begin_map(&mut self, at: usize, depth: usize) -> Result<(OpenMap, usize), Failure> {
+        let at = self.enter(at, depth, tag::MAP)?;
         let entries_before = self.entries.len();
-        Ok(OpenMap { entries_before, current: entries_before, scope: self.shapes.enter_scope() })
+        Ok((OpenMap { entries_before, current: entries_before, scope: self.shapes.enter_scope() }, at))
     }
 
     /// Begins the key of the next entry.
-    pub(crate) fn begin_key(&mut self, map: &mut OpenMap) {
+    pub(crate) fn begin_key(&mut self, map: &mut OpenMap, at: usize) {
         self.shapes.clear_scope();
         map.current = self.entries.len();
-        let here = self.buffer.len();
-        self.entries.push(Entry { start: here, value_start: here, end: here });
+        self.entries.push(Entry { start: at, value_start: at, end: at });
     }
 
     /// Ends the key that was begun last and begins its value.
-    pub(crate) fn begin_value(&mut self, map: &OpenMap) {
+    pub(crate) fn begin_value(&mut self, map: &OpenMap, at: usize) {
         self.shapes.clear_scope();
-        self.entries[map.current].value_start = self.buffer.len();
+        self.entries[map.current].value_start = at;
     }
 
-    pub(crate) fn end_value(&mut self, map: &OpenMap) {
-        self.entries[map.current].end = self.buffer.len();
+    pub(crate) fn end_value(&mut self, map: &OpenMap, at: usize) {
+        self.entries[map.current].end = at;
     }
 
     /// The key whose value is being written, for an error's path.
     #[cold]
     pub(crate) fn current_key(&self, map: &OpenMap) -> Segment {
         let Entry { start, value_start, .. } = self.entries[map.current];
-        let key = &self.buffer.as_slice()[start..value_start];
+        let key = self.buffer.slice(start, value_start);
         match key.first() {
             Some(&tag::STRING) => Segment::Field(encoded_text(key)),
             _ => Segment::Key(key_text(key)),
@@ -282,12 +256,11 @@ impl Encoder {
     }
 
     /// Sorts the entries by the bytes of their keys, refuses two that are the same, and closes the map.
-    pub(crate) fn end_map(&mut self, map: OpenMap) -> Result<(), Failure> {
+    pub(crate) fn end_map(&mut self, map: OpenMap, at: usize) -> Result<usize, Failure> {
         self.shapes.leave_scope(map.scope);
         let Self { buffer, entries, scratch, .. } = self;
         let own = &mut entries[map.entries_before..];
-        let bytes = buffer.as_slice();
-        let key = |entry: &Entry| &bytes[entry.start..entry.value_start];
+        let key = |entry: &Entry| buffer.slice(entry.start, entry.value_start);
         if !own.is_sorted_by(|a, b| key(a) < key(b)) {
             let start = own[0].start;
             own.sort_by(|a, b| key(a).cmp(key(b)));
@@ -295,13 +268,11 @@ impl Encoder {
                 return Err(Failure::new(Cause::DuplicateKey(key_text(key(&pair[0])))));
             }
             scratch.clear();
-            own.iter().for_each(|entry| scratch.extend_from_slice(&bytes[entry.start..entry.end]));
-            buffer.truncate(start);
-            buffer.put_slice(scratch);
+            own.iter().for_each(|entry| scratch.extend_from_slice(buffer.slice(entry.start, entry.end)));
+            buffer.put_slice(start, scratch);
         }
         entries.truncate(map.entries_before);
-        self.end();
-        Ok(())
+        Ok(self.end(at))
     }
 }
 
@@ -313,7 +284,7 @@ fn encoded_text(encoded: &[u8]) -> String {
     String::from_utf8_lossy(&encoded[1 + length_bytes..]).chars().take(SHOWN_CHARS_MAX).collect()
 }
 
-/// Shows an encoded key: text and small numbers as they are, anything else by its kind.
+/// Shows an encoded key: text and numbers as they are, anything else by its length.
 #[cold]
 fn key_text(encoded: &[u8]) -> String {
     let Some((&tag, body)) = encoded.split_first() else { return String::new() };

@@ -86,14 +86,14 @@ impl Fingerprint {
     #[must_use]
     pub fn hash(&self) -> ContentHash {
         let mut buffer = Buffer::default();
-        put_text(&mut buffer, &self.domain);
-        put_length(&mut buffer, self.components.len());
-        for component in &self.components {
-            put_text(&mut buffer, &component.label);
-            buffer.put(*component.hash.as_bytes());
-        }
+        let at = put_text(&mut buffer, 0, &self.domain);
+        let at = put_length(&mut buffer, at, self.components.len());
+        let end = self.components.iter().fold(at, |at, component| {
+            let at = put_text(&mut buffer, at, &component.label);
+            buffer.put_slice(at, component.hash.as_bytes())
+        });
         let mut sha = Kind::Fingerprint.hasher();
-        sha.update(buffer.as_slice());
+        sha.update(buffer.slice(0, end));
         finish(sha)
     }
 

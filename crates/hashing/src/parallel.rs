@@ -11,6 +11,7 @@ use sha2::Digest as _;
 
 use crate::digest::{Kind, finish};
 use crate::rows::{CHUNK_ROWS, ChunkHasher};
+use crate::serializer::At;
 use crate::{BLOCK_BYTES, ContentHash, Error};
 
 /// How many blocks of bytes each thread gets at a time.
@@ -34,7 +35,7 @@ pub fn par_hash_rows<T: Serialize + Sync>(rows: &[T]) -> Result<ContentHash, Err
         .map_init(ChunkHasher::new, |hasher, (chunk, rows)| {
             for (index, row) in rows.iter().enumerate() {
                 hasher
-                    .update(|encoder| row.serialize(encoder))
+                    .update(|encoder, position| row.serialize(At { encoder, position, depth: 0 }))
                     .map_err(|failure| failure.in_index(chunk * CHUNK_ROWS + index).rooted("rows"))?;
             }
             Ok(hasher.finish())

@@ -12,16 +12,20 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::{Kind, finish};
 use crate::encoder::Encoder;
 use crate::error::Failure;
+use crate::serializer::At;
 use crate::{ContentHash, Error};
 
 /// How many rows make a chunk; the last may have fewer.
 pub const CHUNK_ROWS: usize = 1024;
 
-/// When this much is encoded it goes to the digest: small enough for a first-level cache.
-const FLUSH_BYTES: usize = 16 * 1024;
+/// When this much is encoded it goes to the digest: little, so that reading rows and digesting them take turns often
+/// and memory is not idle meanwhile.
+const FLUSH_BYTES: usize = 1024;
+
+const SHA_BLOCK_BYTES: usize = 64;
 
 /// A buffer that one large row has made larger than this is given back.
-const BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Hashes a stream of rows as they come, in constant memory.
 ///
@@ -60,13 +64,13 @@ impl ContentHasher {
     /// is then not part of the stream, and the next one may be given.
     #[inline]
     pub fn update<T: Serialize + ?Sized>(&mut self, row: &T) -> Result<(), Error> {
-        self.update_with(|encoder| row.serialize(encoder))
+        self.update_with(|encoder, position| row.serialize(At { encoder, position, depth: 0 }))
     }
 
     #[inline]
     pub(crate) fn update_with(
         &mut self,
-        encode: impl FnOnce(&mut Encoder) -> Result<(), Failure>,
+        encode: impl FnOnce(&mut Encoder, usize) -> Result<usize, Failure>,
     ) -> Result<(), Error> {
         match self.chunk.update(encode) {
             Ok(()) => {
@@ -113,43 +117,59 @@ impl Default for ContentHasher {
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkHasher {
     encoder: Encoder,
+    /// How much of the encoder's buffer is not in the digest yet.
+    buffered: usize,
     sha: Sha256,
     rows: usize,
 }
 
 impl ChunkHasher {
     pub(crate) fn new() -> Self {
-        Self { encoder: Encoder::default(), sha: Kind::Chunk.hasher(), rows: 0 }
+        let mut hasher = Self { encoder: Encoder::default(), buffered: 0, sha: Sha256::new(), rows: 0 };
+        hasher.begin();
+        hasher
     }
 
-    /// Takes the row that `encode` writes, whole or not at all.
+    /// Takes the row that `encode` writes from a position on, whole or not at all.
     #[inline]
     pub(crate) fn update(
         &mut self,
-        encode: impl FnOnce(&mut Encoder) -> Result<(), Failure>,
+        encode: impl FnOnce(&mut Encoder, usize) -> Result<usize, Failure>,
     ) -> Result<(), Failure> {
-        let mark = self.encoder.mark();
-        if let Err(failure) = encode(&mut self.encoder) {
-            self.encoder.rewind(&mark);
-            return Err(failure);
+        let shapes = self.encoder.shapes.mark();
+        match encode(&mut self.encoder, self.buffered) {
+            Ok(end) => self.buffered = end,
+            Err(failure) => {
+                self.encoder.abandon(shapes);
+                return Err(failure);
+            }
         }
         self.rows += 1;
-        if self.encoder.buffer.len() >= FLUSH_BYTES {
+        if self.buffered >= FLUSH_BYTES {
             self.flush();
         }
         Ok(())
     }
 
+    fn begin(&mut self) {
+        self.buffered = self.encoder.buffer.put_slice(0, &Kind::Chunk.head());
+        self.rows = 0;
+    }
+
+    /// Gives whole blocks to the digest, which takes them as they are, and keeps the rest.
     fn flush(&mut self) {
-        self.sha.update(self.encoder.buffer.as_slice());
-        self.encoder.buffer.clear(BUFFER_KEPT_BYTES_MAX);
+        let rest = self.encoder.buffer.slice(0, self.buffered).len() % SHA_BLOCK_BYTES;
+        let whole = self.buffered - rest;
+        self.sha.update(self.encoder.buffer.slice(0, whole));
+        self.buffered = self.encoder.buffer.keep(whole, self.buffered, BUFFER_KEPT_BYTES_MAX);
     }
 
     pub(crate) fn finish(&mut self) -> [u8; 32] {
-        self.flush();
+        self.sha.update(self.encoder.buffer.slice(0, self.buffered));
+        self.encoder.buffer.keep(self.buffered, self.buffered, BUFFER_KEPT_BYTES_MAX);
         self.encoder.shapes.begin_chunk();
-        self.rows = 0;
-        std::mem::replace(&mut self.sha, Kind::Chunk.hasher()).finalize().into()
+        self.begin();
+        std::mem::replace(&mut self.sha, Sha256::new()).finalize().into()
     }
 }
 

@@ -10,10 +10,20 @@ use crate::encoder::{Encoder, OpenMap, tag};
 use crate::error::{Failure, Segment};
 use crate::shape::{self, Shape};
 
-type Done = Result<(), Failure>;
+/// Where the next value goes.
+#[derive(Debug)]
+pub(crate) struct At<'a> {
+    pub(crate) encoder: &'a mut Encoder,
+    pub(crate) position: usize,
+    /// In how many others the value lies.
+    pub(crate) depth: usize,
+}
 
-impl<'a> Serializer for &'a mut Encoder {
-    type Ok = ();
+/// The position after what was written.
+type Done = Result<usize, Failure>;
+
+impl<'a> Serializer for At<'a> {
+    type Ok = usize;
     type Error = Failure;
     type SerializeSeq = Elements<'a>;
     type SerializeTuple = Elements<'a>;
@@ -25,8 +35,7 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_bool(self, value: bool) -> Done {
-        self.boolean(value);
-        Ok(())
+        Ok(self.encoder.boolean(self.position, value))
     }
 
     #[inline]
@@ -46,13 +55,11 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_i64(self, value: i64) -> Done {
-        self.signed(value);
-        Ok(())
+        Ok(self.encoder.signed(self.position, value))
     }
 
     fn serialize_i128(self, value: i128) -> Done {
-        self.signed_wide(value);
-        Ok(())
+        Ok(self.encoder.signed_wide(self.position, value))
     }
 
     #[inline]
@@ -72,63 +79,53 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_u64(self, value: u64) -> Done {
-        self.unsigned(value);
-        Ok(())
+        Ok(self.encoder.unsigned(self.position, value))
     }
 
     fn serialize_u128(self, value: u128) -> Done {
-        self.unsigned_wide(value);
-        Ok(())
+        Ok(self.encoder.unsigned_wide(self.position, value))
     }
 
     #[inline]
     fn serialize_f32(self, value: f32) -> Done {
-        self.float32(value);
-        Ok(())
+        Ok(self.encoder.float32(self.position, value))
     }
 
     #[inline]
     fn serialize_f64(self, value: f64) -> Done {
-        self.float64(value);
-        Ok(())
+        Ok(self.encoder.float64(self.position, value))
     }
 
     #[inline]
     fn serialize_char(self, value: char) -> Done {
-        self.character(value);
-        Ok(())
+        Ok(self.encoder.character(self.position, value))
     }
 
     #[inline]
     fn serialize_str(self, value: &str) -> Done {
-        self.string(value);
-        Ok(())
+        Ok(self.encoder.string(self.position, value))
     }
 
     #[inline]
     fn serialize_bytes(self, value: &[u8]) -> Done {
-        self.bytes(value);
-        Ok(())
+        Ok(self.encoder.bytes(self.position, value))
     }
 
     #[inline]
     fn serialize_none(self) -> Done {
-        self.tag(tag::NONE);
-        Ok(())
+        Ok(self.encoder.tag(self.position, tag::NONE))
     }
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.enter(tag::SOME)?;
-        value.serialize(&mut *self)?;
-        self.leave();
-        Ok(())
+        let Self { encoder, position, depth } = self;
+        let position = encoder.enter(position, depth, tag::SOME)?;
+        value.serialize(At { encoder, position, depth: depth + 1 })
     }
 
     #[inline]
     fn serialize_unit(self) -> Done {
-        self.tag(tag::UNIT);
-        Ok(())
+        Ok(self.encoder.tag(self.position, tag::UNIT))
     }
 
     #[inline]
@@ -138,7 +135,7 @@ impl<'a> Serializer for &'a mut Encoder {
 
     #[inline]
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Done {
-        self.unit_variant(variant)
+        self.encoder.unit_variant(self.position, self.depth, variant)
     }
 
     #[inline]
@@ -154,20 +151,20 @@ impl<'a> Serializer for &'a mut Encoder {
         variant: &'static str,
         value: &T,
     ) -> Done {
-        self.variant(variant)?;
-        value.serialize(&mut *self).map_err(|failure| failure.in_field(variant))?;
-        self.leave();
-        Ok(())
+        let Self { encoder, position, depth } = self;
+        let position = encoder.variant(position, depth, variant)?;
+        let written = value.serialize(At { encoder, position, depth: depth + 1 });
+        written.map_err(|failure| failure.in_field(variant))
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Failure> {
-        self.enter(tag::SEQUENCE)?;
-        Ok(Elements { encoder: self, index: 0, variant: None })
+        let position = self.encoder.enter(self.position, self.depth, tag::SEQUENCE)?;
+        Ok(Elements { encoder: self.encoder, position, depth: self.depth + 1, index: 0, variant: None })
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Elements<'a>, Failure> {
-        self.enter(tag::TUPLE)?;
-        Ok(Elements { encoder: self, index: 0, variant: None })
+        let position = self.encoder.enter(self.position, self.depth, tag::TUPLE)?;
+        Ok(Elements { encoder: self.encoder, position, depth: self.depth + 1, index: 0, variant: None })
     }
 
     fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Elements<'a>, Failure> {
@@ -181,20 +178,32 @@ impl<'a> Serializer for &'a mut Encoder {
         variant: &'static str,
         _: usize,
     ) -> Result<Elements<'a>, Failure> {
-        self.variant(variant)?;
-        self.enter(tag::TUPLE)?;
-        Ok(Elements { encoder: self, index: 0, variant: Some(variant) })
+        let position = self.encoder.variant(self.position, self.depth, variant)?;
+        let position = self.encoder.enter(position, self.depth + 1, tag::TUPLE)?;
+        Ok(Elements {
+            encoder: self.encoder,
+            position,
+            depth: self.depth + 2,
+            index: 0,
+            variant: Some(variant),
+        })
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a>, Failure> {
-        let map = self.begin_map()?;
-        Ok(Entries { encoder: self, map, expects_value: false })
+        let (map, position) = self.encoder.begin_map(self.position, self.depth)?;
+        Ok(Entries { encoder: self.encoder, position, depth: self.depth + 1, map, expects_value: false })
     }
 
     #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Fields<'a>, Failure> {
-        self.enter(tag::STRUCT)?;
-        Ok(Fields { encoder: self, shape: shape::EMPTY, variant: None })
+        let position = self.encoder.enter(self.position, self.depth, tag::STRUCT)?;
+        Ok(Fields {
+            encoder: self.encoder,
+            position,
+            depth: self.depth + 1,
+            shape: shape::EMPTY,
+            variant: None,
+        })
     }
 
     #[inline]
@@ -205,9 +214,15 @@ impl<'a> Serializer for &'a mut Encoder {
         variant: &'static str,
         _: usize,
     ) -> Result<Fields<'a>, Failure> {
-        self.variant(variant)?;
-        self.enter(tag::STRUCT)?;
-        Ok(Fields { encoder: self, shape: shape::EMPTY, variant: Some(variant) })
+        let position = self.encoder.variant(self.position, self.depth, variant)?;
+        let position = self.encoder.enter(position, self.depth + 1, tag::STRUCT)?;
+        Ok(Fields {
+            encoder: self.encoder,
+            position,
+            depth: self.depth + 2,
+            shape: shape::EMPTY,
+            variant: Some(variant),
+        })
     }
 }
 
@@ -215,37 +230,38 @@ impl<'a> Serializer for &'a mut Encoder {
 #[derive(Debug)]
 pub(crate) struct Elements<'a> {
     encoder: &'a mut Encoder,
+    position: usize,
+    depth: usize,
     index: usize,
     variant: Option<&'static str>,
 }
 
 impl Elements<'_> {
     #[inline]
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        value.serialize(&mut *self.encoder).map_err(|failure| {
-            let failure = failure.in_index(self.index);
-            self.variant.into_iter().fold(failure, Failure::in_field)
-        })?;
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
+        match value.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth }) {
+            Ok(position) => self.position = position,
+            Err(failure) => {
+                let failure = failure.in_index(self.index);
+                return Err(self.variant.into_iter().fold(failure, Failure::in_field));
+            }
+        }
         self.index += 1;
         Ok(())
     }
 
     #[inline]
     fn finish(self) -> Done {
-        self.encoder.end();
-        if self.variant.is_some() {
-            self.encoder.leave();
-        }
-        Ok(())
+        Ok(self.encoder.end(self.position))
     }
 }
 
 impl ser::SerializeSeq for Elements<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
     #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         self.element(value)
     }
 
@@ -256,11 +272,11 @@ impl ser::SerializeSeq for Elements<'_> {
 }
 
 impl ser::SerializeTuple for Elements<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
     #[inline]
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         self.element(value)
     }
 
@@ -271,11 +287,11 @@ impl ser::SerializeTuple for Elements<'_> {
 }
 
 impl ser::SerializeTupleStruct for Elements<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
     #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         self.element(value)
     }
 
@@ -286,11 +302,11 @@ impl ser::SerializeTupleStruct for Elements<'_> {
 }
 
 impl ser::SerializeTupleVariant for Elements<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
     #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         self.element(value)
     }
 
@@ -304,32 +320,35 @@ impl ser::SerializeTupleVariant for Elements<'_> {
 #[derive(Debug)]
 pub(crate) struct Entries<'a> {
     encoder: &'a mut Encoder,
+    position: usize,
+    depth: usize,
     map: OpenMap,
     expects_value: bool,
 }
 
 impl ser::SerializeMap for Entries<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failure> {
         if std::mem::replace(&mut self.expects_value, true) {
             return Err(ser::Error::custom("a map's key was followed by another key, not by its value"));
         }
-        self.encoder.begin_key(&mut self.map);
-        key.serialize(&mut *self.encoder)
-            .map_err(|failure| failure.within(Segment::Key("a key".to_owned())))?;
-        self.encoder.begin_value(&self.map);
+        self.encoder.begin_key(&mut self.map, self.position);
+        let written = key.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth });
+        self.position = written.map_err(|failure| failure.within(Segment::Key("a key".to_owned())))?;
+        self.encoder.begin_value(&self.map, self.position);
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
         if !std::mem::replace(&mut self.expects_value, false) {
             return Err(ser::Error::custom("a map's value came without its key"));
         }
-        let written = value.serialize(&mut *self.encoder);
-        written.map_err(|failure| failure.within(self.encoder.current_key(&self.map)))?;
-        self.encoder.end_value(&self.map);
+        let written =
+            value.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth });
+        self.position = written.map_err(|failure| failure.within(self.encoder.current_key(&self.map)))?;
+        self.encoder.end_value(&self.map, self.position);
         Ok(())
     }
 
@@ -337,7 +356,7 @@ impl ser::SerializeMap for Entries<'_> {
         if self.expects_value {
             return Err(ser::Error::custom("a map ended with a key that has no value"));
         }
-        self.encoder.end_map(self.map)
+        self.encoder.end_map(self.map, self.position)
     }
 }
 
@@ -345,6 +364,8 @@ impl ser::SerializeMap for Entries<'_> {
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     encoder: &'a mut Encoder,
+    position: usize,
+    depth: usize,
     /// The names so far.
     shape: Shape,
     variant: Option<&'static str>,
@@ -352,41 +373,47 @@ pub(crate) struct Fields<'a> {
 
 impl Fields<'_> {
     #[inline(always)]
-    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Failure> {
         self.shape = self.encoder.shapes.extend(self.shape, name);
-        value.serialize(&mut *self.encoder).map_err(|failure| {
-            let failure = failure.in_field(name);
-            self.variant.into_iter().fold(failure, Failure::in_field)
-        })
+        match value.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth }) {
+            Ok(position) => {
+                self.position = position;
+                Ok(())
+            }
+            Err(failure) => {
+                let failure = failure.in_field(name);
+                Err(self.variant.into_iter().fold(failure, Failure::in_field))
+            }
+        }
     }
 
     #[inline(always)]
     fn skip(&mut self, name: &'static str) {
         self.shape = self.encoder.shapes.extend(self.shape, name);
-        self.encoder.tag(tag::NONE);
+        self.position = self.encoder.tag(self.position, tag::NONE);
     }
 
     #[inline(always)]
     fn finish(self) -> Done {
-        self.encoder.end_struct(self.shape);
-        if self.variant.is_some() {
-            self.encoder.leave();
-        }
-        Ok(())
+        Ok(self.encoder.end_struct(self.position, self.shape))
     }
 }
 
 impl ser::SerializeStruct for Fields<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
     #[inline(always)]
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Failure> {
         self.field(name, value)
     }
 
     #[inline(always)]
-    fn skip_field(&mut self, name: &'static str) -> Done {
+    fn skip_field(&mut self, name: &'static str) -> Result<(), Failure> {
         self.skip(name);
         Ok(())
     }
@@ -398,16 +425,20 @@ impl ser::SerializeStruct for Fields<'_> {
 }
 
 impl ser::SerializeStructVariant for Fields<'_> {
-    type Ok = ();
+    type Ok = usize;
     type Error = Failure;
 
     #[inline(always)]
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Failure> {
         self.field(name, value)
     }
 
     #[inline(always)]
-    fn skip_field(&mut self, name: &'static str) -> Done {
+    fn skip_field(&mut self, name: &'static str) -> Result<(), Failure> {
         self.skip(name);
         Ok(())
     }

@@ -8,10 +8,13 @@
 use std::borrow::Cow;
 
 use crate::buffer::Buffer;
-use crate::encoder::{put_length, put_text};
+use crate::encoder::{put_length, put_text, tag};
 
 /// How many nodes are remembered from one chunk to the next.
 const NODES_KEPT_MAX: usize = 4096;
+
+/// How many of the first nodes have their usual next name at hand.
+const NODES_AT_HAND: usize = 64;
 
 /// A list of field names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,10 @@ struct Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Shapes {
     nodes: Vec<Node>,
+    /// For each of the first nodes, where in the program's memory the name is of the node made next, if that is its
+    /// child, and how long it is; the same place and length are the same name. This is the way that most structs go.
+    next_places: [usize; NODES_AT_HAND],
+    next_lengths: [usize; NODES_AT_HAND],
     /// How many trees there were before this one.
     #[cfg(feature = "arrow")]
     tree: u64,
@@ -50,6 +57,8 @@ impl Default for Shapes {
         let root = Node { name: Cow::Borrowed(""), parent: EMPTY, last_child: None, elder_sibling: None };
         Self {
             nodes: vec![root],
+            next_places: [0; NODES_AT_HAND],
+            next_lengths: [0; NODES_AT_HAND],
             #[cfg(feature = "arrow")]
             tree: 0,
             defined: Vec::new(),
@@ -62,12 +71,14 @@ impl Shapes {
     /// Goes from a shape to the one with one name more.
     #[inline(always)]
     pub(crate) fn extend(&mut self, shape: Shape, name: &'static str) -> Shape {
-        // The first struct that was met made its nodes one after the other.
-        let next = Shape(shape.0 + 1);
-        match self.nodes.get(next.0 as usize) {
-            Some(node) if node.parent == shape && is_same(&node.name, name) => next,
-            _ => self.find_child(shape, name, |_| Cow::Borrowed(name)),
+        let index = shape.0 as usize;
+        if index < NODES_AT_HAND
+            && self.next_places[index] == name.as_ptr().addr()
+            && self.next_lengths[index] == name.len()
+        {
+            return Shape(shape.0 + 1);
         }
+        self.find_child(shape, name, |_| Cow::Borrowed(name))
     }
 
     /// Finds the shape with these names, at once if `known` still says which it is.
@@ -111,33 +122,50 @@ impl Shapes {
     fn make_child(&mut self, parent: Shape, name: Cow<'static, str>) -> Shape {
         let child = Shape(self.nodes.len() as u32);
         let elder_sibling = self.nodes[parent.0 as usize].last_child.replace(child);
+        if let Cow::Borrowed(name) = name
+            && child.0 == parent.0 + 1
+            && (parent.0 as usize) < NODES_AT_HAND
+        {
+            self.next_places[parent.0 as usize] = name.as_ptr().addr();
+            self.next_lengths[parent.0 as usize] = name.len();
+        }
         self.nodes.push(Node { name, parent, last_child: None, elder_sibling });
         child
     }
 
-    /// Writes the number of `shape` in the innermost scope, and its definition if it has none there yet.
+    /// Ends a struct: writes the number of `shape` in the innermost scope, and its definition if it has none there yet.
     #[inline]
-    pub(crate) fn put_reference(&mut self, buffer: &mut Buffer, shape: Shape) {
+    pub(crate) fn end_struct(&mut self, buffer: &mut Buffer, at: usize, shape: Shape) -> usize {
+        if self.defined.get(self.scope) == Some(&shape) {
+            return buffer.put_tagged(at, tag::END, [0]);
+        }
+        self.end_other_struct(buffer, at, shape)
+    }
+
+    fn end_other_struct(&mut self, buffer: &mut Buffer, at: usize, shape: Shape) -> usize {
         let own = &self.defined[self.scope..];
-        if let Some(number) = own.iter().position(|defined| *defined == shape) {
-            put_length(buffer, number);
-        } else {
-            put_length(buffer, own.len());
-            self.define(buffer, shape);
+        match own.iter().position(|defined| *defined == shape) {
+            Some(number) => {
+                let at = buffer.put(at, tag::END);
+                put_length(buffer, at, number)
+            }
+            None => self.define(buffer, at, shape),
         }
     }
 
     #[cold]
-    fn define(&mut self, buffer: &mut Buffer, shape: Shape) {
+    fn define(&mut self, buffer: &mut Buffer, at: usize, shape: Shape) -> usize {
         let mut path = Vec::new();
         let mut node = shape;
         while node != EMPTY {
             path.push(node);
             node = self.nodes[node.0 as usize].parent;
         }
-        put_length(buffer, path.len());
-        path.iter().rev().for_each(|node| put_text(buffer, &self.nodes[node.0 as usize].name));
+        let at = buffer.put(at, tag::END);
+        let at = put_length(buffer, at, self.defined.len() - self.scope);
+        let at = put_length(buffer, at, path.len());
         self.defined.push(shape);
+        path.iter().rev().fold(at, |at, node| put_text(buffer, at, &self.nodes[node.0 as usize].name))
     }
 
     /// Opens a scope inside the present one, and gives what [`leave_scope`](Self::leave_scope) needs.
@@ -161,6 +189,7 @@ impl Shapes {
         self.scope = 0;
         if self.nodes.len() > NODES_KEPT_MAX {
             self.nodes.truncate(1);
+            self.next_places = [0; NODES_AT_HAND];
             self.nodes[0].last_child = None;
             #[cfg(feature = "arrow")]
             {

@@ -6,6 +6,7 @@ use sha2::Digest as _;
 use crate::digest::{Kind, finish};
 use crate::encoder::Encoder;
 use crate::error::Failure;
+use crate::serializer::At;
 use crate::{ContentHash, Error};
 
 impl ContentHash {
@@ -51,8 +52,8 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 
 fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Failure> {
     let mut encoder = Encoder::default();
-    value.serialize(&mut encoder)?;
-    Ok(encoder.buffer.into_vec())
+    let end = value.serialize(At { encoder: &mut encoder, position: 0, depth: 0 })?;
+    Ok(encoder.buffer.slice(0, end).to_vec())
 }
 
 pub(crate) fn hash_value<T: Serialize + ?Sized>(value: &T) -> Result<ContentHash, Failure> {

@@ -2,24 +2,26 @@
 
 use std::ops::Range;
 
-use super::column::{Blobs, Column, Map, Ranges, Texts, Values, index};
+use super::column::{Blobs, Column, List, Map, Ranges, Texts, Values, index};
 use crate::encoder::{Encoder, tag};
 use crate::error::{Cause, Failure};
 
 impl Column<'_> {
-    pub(super) fn encode(&self, row: usize, encoder: &mut Encoder) -> Result<(), Failure> {
+    /// Writes the value of a row at a position, and gives the position after it.
+    pub(super) fn encode(
+        &self,
+        row: usize,
+        encoder: &mut Encoder,
+        at: usize,
+        depth: usize,
+    ) -> Result<usize, Failure> {
         let is_null = self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         match (self.nullable, is_null) {
-            (false, false) => self.values.encode(row, encoder),
-            (true, true) => {
-                encoder.tag(tag::NONE);
-                Ok(())
-            }
+            (false, false) => self.values.encode(row, encoder, at, depth),
+            (true, true) => Ok(encoder.tag(at, tag::NONE)),
             (true, false) => {
-                encoder.enter(tag::SOME)?;
-                self.values.encode(row, encoder)?;
-                encoder.leave();
-                Ok(())
+                let at = encoder.enter(at, depth, tag::SOME)?;
+                self.values.encode(row, encoder, at, depth + 1)
             }
             (false, true) => Err(Failure::new(Cause::BadValue("it is null in a column that has no nulls"))),
         }
@@ -27,96 +29,96 @@ impl Column<'_> {
 }
 
 impl Values<'_> {
-    fn encode(&self, row: usize, encoder: &mut Encoder) -> Result<(), Failure> {
-        match self {
-            Self::Unit => encoder.tag(tag::UNIT),
-            Self::None => encoder.tag(tag::NONE),
-            Self::Boolean(array) => encoder.boolean(array.value(row)),
-            Self::Int8(array) => encoder.signed(array.value(row).into()),
-            Self::Int16(array) => encoder.signed(array.value(row).into()),
-            Self::Int32(array) => encoder.signed(array.value(row).into()),
-            Self::Int64(array) => encoder.signed(array.value(row)),
-            Self::UInt8(array) => encoder.unsigned(array.value(row).into()),
-            Self::UInt16(array) => encoder.unsigned(array.value(row).into()),
-            Self::UInt32(array) => encoder.unsigned(array.value(row).into()),
-            Self::UInt64(array) => encoder.unsigned(array.value(row)),
-            Self::Float32(array) => encoder.float32(array.value(row)),
-            Self::Float64(array) => encoder.float64(array.value(row)),
-            Self::Integer(value) => encoder.signed_wide(value(row)),
+    fn encode(&self, row: usize, encoder: &mut Encoder, at: usize, depth: usize) -> Result<usize, Failure> {
+        Ok(match self {
+            Self::Unit => encoder.tag(at, tag::UNIT),
+            Self::None => encoder.tag(at, tag::NONE),
+            Self::Boolean(array) => encoder.boolean(at, array.value(row)),
+            Self::Int8(array) => encoder.signed(at, array.value(row).into()),
+            Self::Int16(array) => encoder.signed(at, array.value(row).into()),
+            Self::Int32(array) => encoder.signed(at, array.value(row).into()),
+            Self::Int64(array) => encoder.signed(at, array.value(row)),
+            Self::UInt8(array) => encoder.unsigned(at, array.value(row).into()),
+            Self::UInt16(array) => encoder.unsigned(at, array.value(row).into()),
+            Self::UInt32(array) => encoder.unsigned(at, array.value(row).into()),
+            Self::UInt64(array) => encoder.unsigned(at, array.value(row)),
+            Self::Float32(array) => encoder.float32(at, array.value(row)),
+            Self::Float64(array) => encoder.float64(at, array.value(row)),
+            Self::Integer(value) => encoder.signed_wide(at, value(row)),
             Self::Char(array) => {
-                let character = char::from_u32(array.value(row));
-                encoder.character(
-                    character
-                        .ok_or_else(|| Failure::new(Cause::BadValue("it is no Unicode scalar value")))?,
-                );
+                let no_char = || Failure::new(Cause::BadValue("it is no Unicode scalar value"));
+                encoder.character(at, char::from_u32(array.value(row)).ok_or_else(no_char)?)
             }
-            Self::Text(texts) => encoder.string(texts.get(row)),
-            Self::Variant(texts) => encoder.unit_variant(texts.get(row))?,
-            Self::Bytes(blobs) => encoder.bytes(blobs.get(row)),
-            Self::Sequence(list) => {
-                encode_elements(tag::SEQUENCE, list.ranges.get(row), &list.elements, encoder)?;
-            }
-            Self::FixedTuple(list) => {
-                encode_elements(tag::TUPLE, list.ranges.get(row), &list.elements, encoder)?;
-            }
+            Self::Text(texts) => encoder.string(at, texts.get(row)),
+            Self::Variant(texts) => encoder.unit_variant(at, depth, texts.get(row))?,
+            Self::Bytes(blobs) => encoder.bytes(at, blobs.get(row)),
+            Self::Sequence(list) => list.encode(tag::SEQUENCE, row, encoder, at, depth)?,
+            Self::FixedTuple(list) => list.encode(tag::TUPLE, row, encoder, at, depth)?,
             Self::Tuple(columns) => {
-                encoder.enter(tag::TUPLE)?;
+                let mut at = encoder.enter(at, depth, tag::TUPLE)?;
                 for (position, column) in columns.iter().enumerate() {
-                    column.encode(row, encoder).map_err(|failure| failure.in_index(position))?;
+                    at = column
+                        .encode(row, encoder, at, depth + 1)
+                        .map_err(|failure| failure.in_index(position))?;
                 }
-                encoder.end();
+                encoder.end(at)
             }
             Self::Struct(fields, known) => {
-                encoder.enter(tag::STRUCT)?;
+                let mut at = encoder.enter(at, depth, tag::STRUCT)?;
                 for (name, column) in fields {
-                    column.encode(row, encoder).map_err(|failure| failure.in_field(name))?;
+                    at = column
+                        .encode(row, encoder, at, depth + 1)
+                        .map_err(|failure| failure.in_field(name))?;
                 }
-                let names = || fields.iter().map(|(name, _)| *name);
-                let shape = encoder.shapes.recall(known, names);
-                encoder.end_struct(shape);
+                let shape = encoder.shapes.recall(known, || fields.iter().map(|(name, _)| *name));
+                encoder.end_struct(at, shape)
             }
-            Self::Map(map) => map.encode(row, encoder)?,
+            Self::Map(map) => map.encode(row, encoder, at, depth)?,
             Self::Union(array, variants) => {
                 let variant = variants.get(index(array.type_id(row))).and_then(Option::as_ref);
-                let (name, column) = variant
-                    .ok_or_else(|| Failure::new(Cause::BadValue("its variant is not one of the union's")))?;
-                encoder.variant(name)?;
-                let payload = column.encode(array.value_offset(row), encoder);
-                payload.map_err(|failure| failure.in_field(name))?;
-                encoder.leave();
+                let unknown = || Failure::new(Cause::BadValue("its variant is not one of the union's"));
+                let (name, column) = variant.ok_or_else(unknown)?;
+                let at = encoder.variant(at, depth, name)?;
+                let written = column.encode(array.value_offset(row), encoder, at, depth + 1);
+                written.map_err(|failure| failure.in_field(name))?
             }
-            Self::Dictionary(keys, values) => values.encode(keys[row], encoder)?,
-        }
-        Ok(())
+            Self::Dictionary(keys, values) => values.encode(keys[row], encoder, at, depth)?,
+        })
     }
 }
 
-fn encode_elements(
-    tag: u8,
-    range: Range<usize>,
-    elements: &Column<'_>,
-    encoder: &mut Encoder,
-) -> Result<(), Failure> {
-    encoder.enter(tag)?;
-    for (position, element) in range.enumerate() {
-        elements.encode(element, encoder).map_err(|failure| failure.in_index(position))?;
+impl List<'_> {
+    fn encode(
+        &self,
+        tag: u8,
+        row: usize,
+        encoder: &mut Encoder,
+        at: usize,
+        depth: usize,
+    ) -> Result<usize, Failure> {
+        let mut at = encoder.enter(at, depth, tag)?;
+        for (position, element) in self.ranges.get(row).enumerate() {
+            at = self
+                .elements
+                .encode(element, encoder, at, depth + 1)
+                .map_err(|failure| failure.in_index(position))?;
+        }
+        Ok(encoder.end(at))
     }
-    encoder.end();
-    Ok(())
 }
 
 impl Map<'_> {
-    fn encode(&self, row: usize, encoder: &mut Encoder) -> Result<(), Failure> {
-        let mut map = encoder.begin_map()?;
+    fn encode(&self, row: usize, encoder: &mut Encoder, at: usize, depth: usize) -> Result<usize, Failure> {
+        let (mut map, mut at) = encoder.begin_map(at, depth)?;
         for entry in index(self.offsets[row])..index(self.offsets[row + 1]) {
-            encoder.begin_key(&mut map);
-            self.keys.encode(entry, encoder)?;
-            encoder.begin_value(&map);
-            let value = self.values.encode(entry, encoder);
-            value.map_err(|failure| failure.within(encoder.current_key(&map)))?;
-            encoder.end_value(&map);
+            encoder.begin_key(&mut map, at);
+            at = self.keys.encode(entry, encoder, at, depth + 1)?;
+            encoder.begin_value(&map, at);
+            let written = self.values.encode(entry, encoder, at, depth + 1);
+            at = written.map_err(|failure| failure.within(encoder.current_key(&map)))?;
+            encoder.end_value(&map, at);
         }
-        encoder.end_map(map)
+        encoder.end_map(map, at)
     }
 }
 

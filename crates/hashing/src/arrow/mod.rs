@@ -68,7 +68,8 @@ impl ContentHasher {
     /// [`update`](Self::update), and the rows before the one that failed are taken.
     pub fn update_batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let column = Column::of_batch(batch)?;
-        (0..batch.num_rows()).try_for_each(|row| self.update_with(|encoder| column.encode(row, encoder)))
+        (0..batch.num_rows())
+            .try_for_each(|row| self.update_with(|encoder, at| column.encode(row, encoder, at, 0)))
     }
 }
 

@@ -79,12 +79,20 @@ fn agrees_on_random_json_lines() {
     runner
         .run(&documents, |document| {
             let mut reference = reference().expect("there was one before");
-            let mut child =
-                reference.arg("--jsonl").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut child = reference
+                .arg("--jsonl")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
             child.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
             let output = child.wait_with_output().unwrap();
-            let hash = super::hash_jsonl::hash_json_lines(document.as_bytes()).unwrap();
-            prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{hash}\n"));
+            // A few numbers are out of range, and the document then refused by both.
+            let hash = super::hash_jsonl::hash_json_lines(document.as_bytes()).ok();
+            let expected = hash.map(|hash| format!("{hash}\n"));
+            let found = output.status.success().then(|| String::from_utf8(output.stdout).unwrap());
+            prop_assert_eq!(found, expected);
             Ok(())
         })
         .unwrap();
