@@ -16,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -138,8 +138,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     let session = session.open()?;
     let file = options.file.as_deref().unwrap_or(Path::new(AIRPORTS));
-    let result = if is_flights(file) { flights(&session, file) } else { airports(&session, file) };
-    println!("{}", session.report());
+    let result = if is_flights(file)? { flights(&session, file) } else { airports(&session, file) };
+    if !session.report().steps().is_empty() {
+        println!("{}", session.report());
+    }
     result
 }
 
@@ -187,9 +189,11 @@ fn tell(saved: &Saved) {
 }
 
 /// Whether a file's header has a column for destinations.
-fn is_flights(file: &Path) -> bool {
-    let header = std::fs::read_to_string(file).unwrap_or_default();
-    header.lines().next().unwrap_or_default().split(',').any(|column| column == "dest")
+fn is_flights(file: &Path) -> Result<bool, String> {
+    let mut header = String::new();
+    let opened = File::open(file).and_then(|file| BufReader::new(file).read_line(&mut header));
+    opened.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    Ok(header.trim_end().split(',').any(|column| column == "dest"))
 }
 
 /// What the options do to every row. They are no part of the UDFs' identity, as nothing in a static is:
@@ -219,6 +223,8 @@ impl Knobs {
     }
 }
 
+const OPTIONS: [&str; 5] = ["--state", "--threads", "--slow", "--fail-at", "--calls"];
+
 #[derive(Default)]
 struct Options {
     file: Option<PathBuf>,
@@ -233,6 +239,9 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, Knob
             options.file = Some(argument.into());
             continue;
         }
+        if !OPTIONS.contains(&argument.as_str()) {
+            return Err(format!("unknown option {argument}; there are FILE.csv, {}", OPTIONS.join(", ")));
+        }
         let value = arguments.next().ok_or_else(|| format!("{argument} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|error| format!("{argument} {value}: {error}"));
         match argument.as_str() {
@@ -244,11 +253,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<(Options, Knob
                 let file = OpenOptions::new().create(true).append(true).open(&value);
                 knobs.calls = Some(file.map_err(|error| format!("{argument} {value}: {error}"))?);
             }
-            _ => {
-                return Err(format!(
-                    "unknown option {argument}; the options stand at the top of examples/flights.rs"
-                ));
-            }
+            _ => unreachable!("it is one of the options"),
         }
     }
     Ok((options, knobs))

@@ -1,12 +1,12 @@
 //! Saved datasets: versions 1, 2, 3, … of a name, each a sealed table that is never written again.
 
 use rowmark_hashing::{ContentHash, Fingerprint};
-use rowmark_metastore::{DatasetRef, DatasetVersion, Event, EventKind};
+use rowmark_metastore::{CheckpointKind, DatasetRef, DatasetVersion, Event, EventKind};
 use rowmark_rows::RowSchema;
-use rowmark_warehouse::{DatasetName, Table, TableName};
+use rowmark_warehouse::{DatasetName, Table, TableName, Warehouse};
 
 use crate::input::TableInput;
-use crate::report::Report;
+use crate::report::{Decision, Report};
 use crate::session::{Session, now};
 use crate::step::Stored;
 use crate::{Error, Result, store};
@@ -28,9 +28,11 @@ impl Saved {
         report: &Report,
         dependencies: &[DatasetRef],
     ) -> Result<Self> {
-        let Stored { table, checkpoint, .. } = stored;
+        let Stored { table, checkpoint, report: step } = stored;
         let (metastore, warehouse) = (session.metastore(), session.warehouse());
         let job = session.begin_job()?.id;
+        // Versions of one name are made one after the other.
+        let _guard = session.enter_step(ContentHash::of(&("rowmark.dataset", name.as_str()))?);
         let told = |dataset: DatasetVersion, is_new: bool| {
             let kind = if is_new { EventKind::SaveNew } else { EventKind::SaveFound };
             let reason = format!("version {}", dataset.version);
@@ -45,8 +47,8 @@ impl Saved {
         if !session.settings().ignore_checkpoints
             && let Some(dataset) = metastore.find_dataset(name.as_str(), checkpoint.identity)?
         {
-            if matches!(warehouse.open_table(&dataset.table.parse()?), Ok(Some(table)) if table.seal().is_some())
-            {
+            // Its segments are those of the step's table. If that had to be made anew, they are looked at whole.
+            if is_whole(warehouse, &dataset, step.decision != Decision::Skipped)? {
                 return told(dataset, false);
             }
             session.warn(
@@ -105,6 +107,19 @@ impl Saved {
     }
 }
 
+/// Whether a dataset's table is there and sealed and, if asked, every byte of it is what was written.
+fn is_whole(warehouse: &Warehouse, dataset: &DatasetVersion, read_all: bool) -> Result<bool> {
+    let whole = warehouse.open_table(&dataset.table.parse()?).and_then(|table| {
+        let Some(table) = table.filter(|table| table.seal().is_some()) else { return Ok(false) };
+        let mut frames = table.frames().iter().filter(|_| read_all);
+        frames.try_for_each(|frame| table.read(frame).map(drop)).map(|()| true)
+    });
+    match whole {
+        Err(error) if store::is_lost(&error) => Ok(false),
+        whole => Ok(whole?),
+    }
+}
+
 /// A dataset version as a source.
 pub(crate) struct StoredDataset {
     dataset: DatasetVersion,
@@ -152,6 +167,9 @@ impl StoredDataset {
             .with_hash("dataset content", *content_hash, self.label())
             .with_hash("row schema", self.schema.content_hash(), &self.schema);
         let (session, table, schema) = (self.session.clone(), self.table()?, self.schema.clone());
-        Ok(TableInput { session, checkpoint: None, table, schema, fingerprint })
+        // The step whose table the dataset shares: if the rows are damaged, its next run makes them anew.
+        let steps = session.metastore().find_anywhere(self.dataset.chain_hash, CheckpointKind::Final)?;
+        let checkpoint = steps.into_iter().find(|step| step.content_hash == Some(self.dataset.content_hash));
+        Ok(TableInput { session, checkpoint, table, schema, fingerprint })
     }
 }

@@ -11,10 +11,10 @@ use rowmark_readers::Source;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
-use crate::Error;
 use crate::error::{CommitError, RowError};
 use crate::session::Session;
 use crate::udf::Udf;
+use crate::{Error, store};
 
 /// One item for each row of the range, in order; `None` for a row that was filtered out.
 pub(crate) type Rows<'a, T> = Box<dyn Iterator<Item = Result<Option<T>, RowError>> + 'a>;
@@ -68,7 +68,7 @@ impl<S: Source<Row: RowType>> Input<S::Row> for SourceInput<S> {
 /// The rows of a sealed table.
 pub(crate) struct TableInput {
     pub(crate) session: Session,
-    /// The checkpoint that vouches for the table; none for a dataset's.
+    /// The checkpoint that vouches for the table, if there is one.
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) table: Table,
     pub(crate) schema: RowSchema,
@@ -78,7 +78,10 @@ pub(crate) struct TableInput {
 impl TableInput {
     /// Sees to it that the next run computes a damaged table anew instead of meeting the damage again.
     fn distrust(&self, error: &RowError) {
-        if let Some(Checkpoint { job, hash, kind, step, .. }) = &self.checkpoint {
+        let RowError::Table(lost) = error else { return };
+        if store::is_lost(lost)
+            && let Some(Checkpoint { job, hash, kind, step, .. }) = &self.checkpoint
+        {
             let told = format!("its table is not used again: {error}");
             let status = CheckpointStatus::Expired;
             let marked = self.session.metastore().set_checkpoint_status(*job, *hash, *kind, status);

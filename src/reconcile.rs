@@ -66,7 +66,8 @@ pub(crate) fn repairs(
         .iter()
         .filter(|record| !there.contains(&record.table))
         .map(|record| Repair::RemoveDataset(Box::new(record.clone())));
-    of_tables.chain(of_checkpoints).chain(of_datasets).collect()
+    // A promotion may write a record again that is removed here, for a table that was made anew.
+    of_checkpoints.chain(of_datasets).chain(of_tables).collect()
 }
 
 #[cfg(test)]
@@ -117,6 +118,15 @@ mod tests {
     fn progress_whose_record_was_lost_is_restored() {
         check(UdfTable::OutputPartial, false, false, &[Repair::RestorePartial]);
         check(UdfTable::OutputPartial, false, true, &[]);
+    }
+
+    #[test]
+    fn a_stale_record_is_removed_before_its_step_is_promoted_again() {
+        let name = |kind| TableName::udf(*JobId::new().as_uuid(), HASH, kind);
+        let (gone, sealed) = (record(&name(UdfTable::Output)), name(UdfTable::OutputPartial));
+        let told =
+            repairs(std::slice::from_ref(&gone), &[], &[TableFact { name: sealed.clone(), is_sealed: true }]);
+        assert_eq!(told, [Repair::RemoveCheckpoint(Box::new(gone)), Repair::Promote(sealed)]);
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub(crate) struct Lookup<'a> {
     pub(crate) hash_output: ContentHash,
     /// The identity of the code alone.
     pub(crate) code: ContentHash,
-    /// Heed no checkpoint at all.
+    /// Heed no checkpoint, but for the progress that this job itself has made.
     pub(crate) ignore_checkpoints: bool,
-    /// Heed no partial checkpoint.
+    /// Heed no partial checkpoint, but for the progress that this job itself has made.
     pub(crate) reset: bool,
     pub(crate) reuse: Reuse,
 }
@@ -53,36 +53,38 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
     let of_job = |job: JobId| records.iter().filter(move |record| record.job == job);
     let is_final = |record: &&Checkpoint| record.kind == CheckpointKind::Final && record.hash == hash_output;
 
-    // A body can be edited between jobs, not within one: here another code is another function.
-    if lineage
-        .first()
-        .is_some_and(|&job| of_job(job).any(|record| !record.codes.iter().any(|made| made.code == code)))
-    {
+    let (this_job, ancestors) = lineage.split_first().expect("a lineage begins with the job itself");
+
+    // A body can be edited between jobs, not within one: here another code is another function. What a
+    // partial checkpoint will be known by, once it is final, says whose it is.
+    let is_mine = |record: &Checkpoint| record.identity == hash_output || record.hash == hash_output;
+    if !of_job(*this_job).all(is_mine) {
         return Err(SameName);
-    }
-    if ignore_checkpoints {
-        return Ok(Vec::new());
     }
 
     let mut choices: Vec<Choice> = Vec::new();
-    choices.extend(lineage.iter().flat_map(|&job| of_job(job).filter(is_final)).cloned().map(Choice::Skip));
-    if reuse == Reuse::Global {
-        // Rows that an earlier version of the code made are kept within the lineage, where the person
-        // who edited it knows of them. Elsewhere only a result of this code alone will do.
-        let lineage: BTreeSet<JobId> = lineage.iter().copied().collect();
-        let elsewhere = records.iter().filter(is_final).filter(|record| {
-            !lineage.contains(&record.job) && record.codes.iter().all(|made| made.code == code)
-        });
-        choices.extend(elsewhere.cloned().map(Choice::Skip));
+    if !ignore_checkpoints {
+        choices
+            .extend(lineage.iter().flat_map(|&job| of_job(job).filter(is_final)).cloned().map(Choice::Skip));
+        if reuse == Reuse::Global {
+            // Rows that an earlier version of the code made are kept within the lineage, where the person
+            // who edited it knows of them. Elsewhere only a result of this code alone will do.
+            let lineage: BTreeSet<JobId> = lineage.iter().copied().collect();
+            let elsewhere = records.iter().filter(is_final).filter(|record| {
+                !lineage.contains(&record.job) && record.codes.iter().all(|made| made.code == code)
+            });
+            choices.extend(elsewhere.cloned().map(Choice::Skip));
+        }
     }
-    if !reset {
-        // The nearest job that has anything of this UDF decides. If it finished the UDF with another
-        // code, that ended the progress; what jobs before it left is older than that result.
-        let nearest =
-            lineage.iter().map(|&job| of_job(job).collect::<Vec<_>>()).find(|records| !records.is_empty());
-        let partial = nearest.into_iter().flatten().find(|record| record.kind == CheckpointKind::Partial);
-        choices.extend(partial.cloned().map(Choice::Continue));
-    }
+    // The nearest job that has anything of this UDF decides. If it finished the UDF with another code, that
+    // ended the progress; what jobs before it left is older than that result.
+    let heeded = if reset || ignore_checkpoints { &[] } else { ancestors };
+    let nearest = std::iter::once(this_job)
+        .chain(heeded)
+        .map(|&job| of_job(job).collect::<Vec<_>>())
+        .find(|records| !records.is_empty());
+    let partial = nearest.into_iter().flatten().find(|record| record.kind == CheckpointKind::Partial);
+    choices.extend(partial.cloned().map(Choice::Continue));
     Ok(choices)
 }
 
@@ -192,6 +194,8 @@ mod tests {
     fn two_codes_in_one_job_are_two_functions_of_one_name() {
         check(&[(0, Partial, &["a"])], |_| {}, "same name");
         check(&[(0, Final, &["a"])], |_| {}, "same name");
+        check(&[(0, Partial, &["b", "a"])], |_| {}, "same name");
         check(&[(0, Partial, &["a", "b"])], |_| {}, "continue 0");
+        check(&[(0, Partial, &["a", "b"])], |lookup| lookup.reset = true, "continue 0");
     }
 }

@@ -54,6 +54,15 @@ pub enum StateError {
         /// What is in it.
         found: String,
     },
+    /// The file that names the format does not.
+    #[error(
+        "{} does not say which format the state folder has; restore it, or write `rowmark state 1` and a line break into it if this version made the folder",
+        path.display()
+    )]
+    UnreadableMarker {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process, or another session of this one, writes to it.
     #[error("the state folder {} is in use by {holder}; wait until it has ended, or use another folder", path.display())]
     InUse {
@@ -151,8 +160,8 @@ impl StateFolder {
 /// Refuses a folder that is of a newer format, or that is not ours.
 fn check_marker(path: &Path) -> Result<(), StateError> {
     let marker = path.join(MARKER);
-    let text = match fs::read_to_string(&marker) {
-        Ok(text) => text,
+    let text = match fs::read(&marker) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A folder is ours when it is empty, or was left by a death before the marker was written.
             for entry in fs::read_dir(path).map_err(at("read", path))? {
@@ -171,10 +180,7 @@ fn check_marker(path: &Path) -> Result<(), StateError> {
             Err(StateError::NewerFormat { path: path.to_owned(), found, known: FORMAT })
         }
         Some(_) => Ok(()),
-        None => {
-            let source = io::Error::new(io::ErrorKind::InvalidData, format!("it says {text:?}"));
-            Err(at("read the format in", marker)(source))
-        }
+        None => Err(StateError::UnreadableMarker { path: marker }),
     }
 }
 
@@ -231,6 +237,6 @@ mod tests {
         fs::write(&marker, "rowmark state 2\n").unwrap();
         assert!(matches!(open(folder.path()), Err(StateError::NewerFormat { found: 2, known: 1, .. })));
         fs::write(&marker, b"\xff\x00").unwrap();
-        assert!(matches!(open(folder.path()), Err(StateError::Io { .. })));
+        assert!(matches!(open(folder.path()), Err(StateError::UnreadableMarker { .. })));
     }
 }

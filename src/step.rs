@@ -119,26 +119,28 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
         };
         let choices = choices(lookup, &records)
             .map_err(|SameName| Error::SameName { step: self.step.name.to_owned() })?;
+        let mut lost = None;
         for choice in choices {
-            match choice {
-                Choice::Skip(checkpoint) => {
-                    if let Some(table) = self.open_whole(&checkpoint)? {
-                        return self.skip(checkpoint, table);
-                    }
+            let (Choice::Skip(checkpoint) | Choice::Continue(checkpoint)) = &choice;
+            match (self.open_table(checkpoint)?, choice) {
+                (Ok(table), Choice::Skip(checkpoint)) => return self.skip(checkpoint, table),
+                (Ok(table), Choice::Continue(checkpoint)) => {
+                    return self.compute(self.continue_from(&checkpoint, &table)?);
                 }
-                Choice::Continue(checkpoint) => {
-                    if let Some(begun) = self.continue_from(&checkpoint)? {
-                        return self.compute(begun);
-                    }
+                (Err(told), _) => {
+                    self.session.warn(self.step.name, told.clone())?;
+                    lost = Some(told);
                 }
             }
         }
-        let reason = self.why_not_reused()?;
+        let reason = lost.map_or_else(|| self.why_not_reused(), Ok)?;
         let writer = self.start()?;
         self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
     }
 
     fn skip(&self, checkpoint: Checkpoint, table: Table) -> Result<Stored> {
+        // This leaves no record in this job: progress of another code must not look like the newest of this UDF.
+        self.remove_superseded()?;
         let from = (checkpoint.job != self.job.id).then_some(checkpoint.job);
         let report = self.session.told(
             EventKind::Skip,
@@ -162,59 +164,48 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
         Ok(Stored { table, checkpoint, report })
     }
 
-    /// The sealed table that a checkpoint names; `None`, with a warning, when it is gone or damaged.
-    fn open_whole(&self, checkpoint: &Checkpoint) -> Result<Option<Table>> {
-        let told = match self.open_table(checkpoint) {
-            Ok(Some(table)) if table.seal().is_some() => return Ok(Some(table)),
+    /// The table that a checkpoint names, or in words why it cannot be used: it is gone or damaged.
+    fn open_table(&self, checkpoint: &Checkpoint) -> Result<Result<Table, String>> {
+        let told = match self.session.warehouse().open_table(&checkpoint.table.parse()?) {
+            Ok(Some(table)) if checkpoint.kind == CheckpointKind::Partial || table.seal().is_some() => {
+                return Ok(Ok(table));
+            }
             Ok(Some(_)) => "is not whole".to_owned(),
             Ok(None) => "is gone".to_owned(),
-            Err(error) => format!("cannot be used: {error}"),
+            Err(error) if store::is_lost(&error) => format!("cannot be used: {error}"),
+            Err(error) => return Err(error.into()),
         };
-        self.session.warn(self.step.name, format!("the table {} {told}", checkpoint.table))?;
-        Ok(None)
+        Ok(Err(format!("the table {} {told}", checkpoint.table)))
     }
 
-    fn open_table(&self, checkpoint: &Checkpoint) -> Result<Option<Table>, rowmark_warehouse::Error> {
-        self.session.warehouse().open_table(&checkpoint.table.parse()?)
-    }
-
-    /// A writer that goes on where a partial checkpoint ended; `None`, with a warning, when its table
-    /// is gone or damaged. Progress of an ancestor is linked into a table of this job first.
-    fn continue_from(&self, checkpoint: &Checkpoint) -> Result<Option<Begun>> {
+    /// A writer that goes on where a partial checkpoint ended. Progress of an ancestor is linked into a table
+    /// of this job first.
+    fn continue_from(&self, checkpoint: &Checkpoint, table: &Table) -> Result<Begun> {
         let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
-        let (table, from) = match self.open_table(checkpoint) {
-            Ok(Some(table)) => (table, checkpoint.table.parse()?),
-            missing => {
-                let told = missing.err().map_or("it is gone".to_owned(), |error| error.to_string());
-                self.session.warn(
-                    self.step.name,
-                    format!("the table {} cannot be continued: {told}", checkpoint.table),
-                )?;
-                return Ok(None);
-            }
-        };
+        let (from, mine) = (table.name(), self.partial_table());
         if let Some(dropped) = table.dropped_tail() {
             self.session.warn(self.step.name, format!("of the table {from} {dropped}"))?;
         }
-        let mine = self.partial_table();
-        if from != mine {
+        let is_linked = *from != mine;
+        if is_linked {
             warehouse.drop(&mine)?;
-            metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(&table)))?;
-            warehouse.copy(&from, &mine)?;
+            metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
+            warehouse.copy(from, &mine)?;
             self.remove_superseded()?;
         }
         let mut writer = warehouse.resume(&mine)?;
-        writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(&table)))?)?;
-        Ok(Some(Begun {
+        writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
+        let is_pure = table.frames().iter().all(|frame| frame.code().hash() == self.code);
+        Ok(Begun {
             writer,
             decision: Decision::Continued,
-            reason: match (from != mine, table.codes().keys().all(|made| made.hash() == self.code)) {
+            reason: match (is_linked, is_pure) {
                 (true, true) => format!("progress of job {}", checkpoint.job),
                 (true, false) => format!("progress of job {}, by other code", checkpoint.job),
                 (false, _) => "progress of this job".to_owned(),
             },
-            from: (from != mine).then_some(checkpoint.job),
-        }))
+            from: is_linked.then_some(checkpoint.job),
+        })
     }
 
     /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its
@@ -323,13 +314,13 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
             ..progress
         };
         let record = self.provenance(checkpoint.clone())?;
-        writer.seal(Seal { rows_in, content_hash, record })?;
-        // Only a run that ignores checkpoints makes a result twice in one job.
+        // There is an earlier result only where checkpoints are ignored, or where it was damaged.
         warehouse.drop(&table_name)?;
         metastore.remove_checkpoint(self.job.id, self.hash_output, CheckpointKind::Final)?;
+        writer.seal(Seal { rows_in, content_hash, record })?;
         let checkpoint = store::promote(&partial, &checkpoint, metastore, warehouse)?;
         self.remove_superseded()?;
-        let table = self.open_table(&checkpoint)?.ok_or(TableMissing { table: table_name })?;
+        let table = warehouse.open_table(&table_name)?.ok_or(TableMissing { table: table_name })?;
         Ok((table, checkpoint))
     }
 
@@ -394,7 +385,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
             counts: RowCounts::default(),
             content_hash: None,
             codes,
-            identity: self.hash_partial,
+            identity: self.hash_output,
         }
     }
 

@@ -63,7 +63,7 @@ fn open_or_set_aside(folder: &StateFolder, now: Timestamp) -> Result<SledMetasto
         opened = SledMetastore::open(folder.meta());
     }
     match opened {
-        Err(error) if error.is_damage() => {
+        Err(error) if error.is_damage() || matches!(error, Error::NotAFolder { .. }) => {
             let aside = folder.set_meta_aside(now)?;
             tracing::warn!(
                 "{error}; it was set aside as {} and is made again from the tables",
@@ -154,7 +154,7 @@ fn self_described(name: &TableName, warehouse: &Warehouse) -> Result<Option<(Tab
         },
         Err(error) => error.to_string(),
     };
-    tracing::warn!("the table {name} has no record and is left alone: {told}");
+    tracing::warn!("the table {name} is left as it is: {told}");
     Ok(None)
 }
 
@@ -167,6 +167,8 @@ pub(crate) fn promote(
 ) -> Result<Checkpoint> {
     let final_name = TableName::udf(*checkpoint.job.as_uuid(), checkpoint.hash, UdfTable::Output);
     if *name != final_name {
+        // A table of that name is an earlier result of the same step in the same job, which was to be replaced.
+        warehouse.drop(&final_name)?;
         warehouse.rename(name, &final_name)?;
     }
     let Checkpoint { job, hash_partial, .. } = *checkpoint;
@@ -174,6 +176,12 @@ pub(crate) fn promote(
         return Ok(metastore.get_or_create_checkpoint(checkpoint.clone())?); // it was lost
     }
     Ok(metastore.promote(job, hash_partial, checkpoint.clone())?)
+}
+
+/// Whether a table cannot be used because it is gone or its bytes are not what was written; not because it
+/// could not be looked at just now.
+pub(crate) fn is_lost(error: &rowmark_warehouse::Error) -> bool {
+    matches!(error, rowmark_warehouse::Error::Damaged { .. } | rowmark_warehouse::Error::TableMissing { .. })
 }
 
 /// The job whose step's table this is.

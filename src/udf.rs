@@ -228,7 +228,7 @@ pub mod private {
         tracked.code().hash("helper").map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 
-    // A function's outcome is a row or a `Result` of one. The method `kind` tells the two apart by
+    // A function's outcome is a row or a `Result` of one. The method `__rowmark_kind` tells the two apart by
     // the types alone: for `&Result` the impl on `Result` is found before the one on references.
 
     /// How a plain row becomes a result.
@@ -242,7 +242,7 @@ pub mod private {
     /// Outcomes that are rows.
     pub trait PlainKind {
         /// The tag.
-        fn kind(&self) -> Plain {
+        fn __rowmark_kind(&self) -> Plain {
             Plain
         }
     }
@@ -255,7 +255,7 @@ pub mod private {
         type Row;
 
         /// The tag.
-        fn kind(&self) -> Fallible {
+        fn __rowmark_kind(&self) -> Fallible {
             Fallible
         }
     }

@@ -135,6 +135,28 @@ fn i01_an_edit_after_completion_does_not_revive_older_progress() {
     assert_eq!(told(&session.report(), "f"), RUN);
 }
 
+#[test]
+fn i01_a_reverted_and_then_edited_function_does_not_revive_the_progress_between() {
+    static FAIL_AT: FailAt = FailAt::never();
+    let folder = Folder::new();
+    let run = |code: u8| {
+        let session = folder.session();
+        let rows = session.read_records((0..100u64).collect());
+        let result = match code {
+            b'a' => rows.map(udf!("f", |n: &u64| *n)).collect(),
+            b'b' => rows.map(udf!("f", |n: &u64| FAIL_AT.check(*n).map(|()| n + 1000))).collect(),
+            _ => rows.map(udf!("f", |n: &u64| n + 7)).collect(),
+        };
+        result.map(|rows| (rows, told(&session.report(), "f")))
+    };
+    run(b'a').unwrap();
+    FAIL_AT.set(50);
+    run(b'b').unwrap_err();
+    assert_eq!(run(b'a').unwrap().1, "skipped 100 = 100 + 0");
+    let (rows, told) = run(b'c').unwrap();
+    assert_eq!((rows, told.as_str()), ((7..107).collect(), "run 100 = 0 + 100"));
+}
+
 static I02_FAIL_AT: FailAt = FailAt::never();
 /// The two tests that fail at it take turns.
 static I02_TURN: Mutex<()> = Mutex::new(());

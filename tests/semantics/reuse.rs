@@ -57,6 +57,7 @@ fn u02_threads_that_need_the_same_step_wait_for_one_computation() {
                     *n
                 }));
                 assert_eq!(chain.collect().unwrap().len(), 1000);
+                assert_eq!(chain.save("numbers").unwrap().version(), 1);
             });
         }
     });
@@ -230,4 +231,31 @@ fn j07_a_table_with_a_flipped_byte_is_never_read_as_data_and_computed_again_by_t
     assert_eq!(calls, 0, "{error}");
     let (result, calls) = run();
     assert_eq!((result.unwrap(), calls), ((0..1000).collect(), 1000));
+}
+
+#[test]
+fn j07_a_dataset_with_a_flipped_byte_is_saved_anew() {
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session();
+        let chain = session.read_records((0..1000u64).collect()).map(udf!("same", |n: &u64| *n));
+        let version = chain.save("numbers").unwrap().version();
+        (version, session.read_dataset::<u64>("numbers", None).unwrap().collect())
+    };
+    run().1.unwrap();
+    let table = folder.path().join("tables/ds_numbers_1");
+    for file in std::fs::read_dir(table).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if bytes.len() > 4000 {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1; // in place, so in the step's table as well
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let (version, rows) = run();
+    assert_eq!(version, 1);
+    rows.unwrap_err();
+    let (version, rows) = run();
+    assert_eq!((version, rows.unwrap()), (2, (0..1000).collect::<Vec<u64>>()));
 }

@@ -86,6 +86,8 @@ impl Options {
 #[derive(Clone, Debug)]
 pub struct Executor {
     pool: Arc<rayon::ThreadPool>,
+    /// Runs on one pool take turns, for the same reason.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Executor {
@@ -103,7 +105,7 @@ impl Executor {
 
     /// Uses a pool that is there already.
     pub fn with_pool(pool: Arc<rayon::ThreadPool>) -> Self {
-        Self { pool }
+        Self { pool, turn: Arc::default() }
     }
 
     /// The number of worker threads.
@@ -150,13 +152,13 @@ impl Executor {
             stop: AtomicBool::new(false),
             failure: Mutex::new(None),
         };
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (sender, receiver) = bounded(QUEUE_DEPTH_PER_WORKER * workers);
         let committed = self.pool.in_place_scope(|scope| {
-            for _ in 0..workers {
-                let (run, sender) = (&run, sender.clone());
-                scope.spawn(move |_| run.work(&sender));
-            }
-            drop(sender);
+            // One worker to each thread, and bound to it: a plain job could be stolen by a thread that waits
+            // inside a row for `rayon` work of the user's own, and that row would then wait for the whole run.
+            let run = &run;
+            scope.spawn_broadcast(move |_, _| run.work(&sender));
             commit_all(receiver, sink, progress, interval / 2, rows_max)
         });
         let rows_left = run.queue.rows_left();
@@ -204,7 +206,10 @@ fn commit_all<S: Sink>(
     loop {
         let first = match waiting {
             None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some((since, _)) => receiver.recv_deadline(since + wait),
+            Some((since, _)) => match since.checked_add(wait) {
+                Some(deadline) => receiver.recv_deadline(deadline),
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            },
         };
         if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             return if waiting.is_some() { sink.commit() } else { Ok(()) };

@@ -151,6 +151,39 @@ fn a_row_that_fails_is_tried_once() {
 }
 
 #[test]
+fn a_row_that_uses_rayon_itself_does_not_wait_for_the_rows_of_others() {
+    // While a row waits for its own parallel work it may help with that, not with another worker's rows.
+    thread_local!(static INSIDE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+    let mut store = Store::default();
+    run(4, once(0..200).collect(), &mut store, &Options::default(), |row| {
+        assert!(!INSIDE.replace(true), "row {row} began inside another on the same thread");
+        rayon::join(
+            || std::thread::sleep(Duration::from_millis(1)),
+            || std::thread::sleep(Duration::from_millis(1)),
+        );
+        INSIDE.set(false);
+        Ok(row)
+    })
+    .unwrap();
+    assert_eq!(store.missing(200), []);
+}
+
+#[test]
+fn an_interval_without_end_is_allowed() {
+    let options =
+        Options::default().durability(Durability::Group { interval: Duration::MAX, rows_max: u64::MAX });
+    let mut store = Store::default();
+    run(2, once(0..100).collect(), &mut store, &options, Ok).unwrap();
+    assert_eq!(store.commits, 1);
+}
+
+#[test]
+fn the_default_is_a_commit_every_100_ms() {
+    let Durability::Group { interval, .. } = Durability::default() else { panic!("a group") };
+    assert_eq!(interval, Duration::from_millis(100));
+}
+
+#[test]
 fn a_cancelled_run_commits_what_is_finished() {
     let cancel = CancelToken::new();
     let mut store = Store::default();

@@ -58,7 +58,7 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
         ReturnType::Default => quote!((|| #body)()),
         _ => quote!((|| #output #body)()),
     };
-    let code = options.code(quote!(#closure));
+    let code = options.code(quote!(#closure))?;
     let captures = options.captures.iter().flat_map(|(_, captures)| captures);
     let (names, values): (Vec<_>, Vec<_>) = captures.map(|capture| (&capture.name, &capture.value)).unzip();
     let values_name = Ident::new("values", Span::mixed_site());
@@ -75,7 +75,7 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
                 use ::rowmark::__private::{FallibleKind as _, PlainKind as _};
                 #[allow(clippy::redundant_closure_call)]
                 let outcome = #body;
-                (&outcome).kind().into_result(outcome)
+                (&outcome).__rowmark_kind().into_result(outcome)
             },
         )
     }})

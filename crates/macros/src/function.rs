@@ -19,7 +19,7 @@ pub(crate) fn expand(options: &Options, function: ItemFn) -> syn::Result<TokenSt
     let arguments = sig.inputs.iter().map(argument_type).collect::<syn::Result<Vec<_>>>()?;
     let (lifetimes, output) = (&sig.generics, &sig.output);
     let lifetimes = (!lifetimes.params.is_empty()).then(|| quote!(for #lifetimes));
-    let code = options.code(quote!(#(#attributes)* #sig #block));
+    let code = options.code(quote!(#(#attributes)* #sig #block))?;
     let udf = if options.helper.is_some() {
         TokenStream::new()
     } else {
@@ -89,7 +89,7 @@ pub(crate) fn implement_udf(
             fn call(&self, row: &#row) -> ::core::result::Result<Self::Output, ::rowmark::BoxError> {
                 use ::rowmark::__private::{FallibleKind as _, PlainKind as _};
                 let outcome = #call;
-                (&outcome).kind().into_result(outcome)
+                (&outcome).__rowmark_kind().into_result(outcome)
             }
 
             fn identity(&self) -> ::rowmark::udf::Identity {

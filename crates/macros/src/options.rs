@@ -67,10 +67,11 @@ impl Options {
 
     /// An expression of type `rowmark::udf::Code`: the body's hash, or the version in place of
     /// it, and what the code uses.
-    pub(crate) fn code(&self, body: TokenStream) -> TokenStream {
+    pub(crate) fn code(&self, body: TokenStream) -> syn::Result<TokenStream> {
         let code = if let Some(version) = &self.version {
             quote!(::rowmark::udf::Code::version(#version))
         } else {
+            crate::tokens::check(body.clone())?;
             let bytes = crate::tokens::hash(body);
             quote!(::rowmark::udf::Code::body([#(#bytes),*]))
         };
@@ -78,7 +79,7 @@ impl Options {
             let label = used.to_token_stream().to_string();
             quote_spanned!(used.span()=> .uses(#label, &#used))
         });
-        quote!(#code #(#uses)*)
+        Ok(quote!(#code #(#uses)*))
     }
 }
 

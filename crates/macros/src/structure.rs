@@ -38,7 +38,7 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
     }
     let self_type = &block.self_ty;
     let text = name.ident.to_string();
-    let code = options.code(quote!(#block));
+    let code = options.code(quote!(#block))?;
     let udf = implement_udf(
         self_type,
         one_row(call)?,

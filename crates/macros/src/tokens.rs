@@ -28,6 +28,47 @@ pub(crate) fn hash(tokens: TokenStream) -> [u8; 32] {
     Sha256::digest(&preimage).into()
 }
 
+/// Macros whose result depends on more than their tokens: files, the environment, the build's configuration.
+const UNSEEN: [&str; 6] = ["include_str", "include_bytes", "include", "env", "option_env", "cfg"];
+
+/// Refuses code whose meaning is not in its tokens, at the place where it is so.
+pub(crate) fn check(tokens: TokenStream) -> syn::Result<()> {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (index, token) in tokens.iter().enumerate() {
+        let is = |offset: usize, sign| matches!(tokens.get(index + offset), Some(TokenTree::Punct(punct)) if punct.as_char() == sign);
+        match token {
+            TokenTree::Group(group) => check(group.stream())?,
+            TokenTree::Ident(ident)
+                if is(1, '!') && !is(2, '=') && UNSEEN.iter().any(|unseen| ident == unseen) =>
+            {
+                return Err(syn::Error::new(
+                    ident.span(),
+                    format!(
+                        "what `{ident}!` gives can change while the code stays the same; put it in a constant and list that in `uses(…)`, or declare a `version = …`"
+                    ),
+                ));
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '#' => {
+                let attribute = match (tokens.get(index + 1), tokens.get(index + 2)) {
+                    (Some(TokenTree::Group(group)), _) => group,
+                    (_, Some(TokenTree::Group(group))) if is(1, '!') => group,
+                    _ => continue,
+                };
+                if let Some(TokenTree::Ident(path)) = attribute.stream().into_iter().next()
+                    && (path == "cfg" || path == "cfg_attr")
+                {
+                    return Err(syn::Error::new(
+                        path.span(),
+                        "which code is compiled is not in the tokens; write one function for each configuration, or declare a `version = …`",
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn write_stream(tokens: TokenStream, preimage: &mut Vec<u8>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut rest = tokens.as_slice();
@@ -106,37 +147,57 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(same: bool, left: &str, right: &str) {
+    fn compare(same: bool, left: &str, right: &str) {
         let [left_hash, right_hash] = [left, right].map(|code| hash(code.parse().unwrap()));
         assert_eq!(left_hash == right_hash, same, "{left}\n{right}");
     }
 
     #[test]
     fn white_space_and_comments_do_not_count() {
-        check(true, "a+b", "a + b // sum");
-        check(true, "let x=-1;", "let  x = -1 ;");
-        check(true, "let f=|x|-x;", "let f = |x| -x;");
-        check(true, "if a<-b{c()}", "if a < -b {\n    c()\n}");
-        check(true, "/// Adds.\nfn f() { /** deep */ let x = 1; }", "fn f() { let x = 1; }");
-        check(true, "fn f() { //! inner\n 1 }", "fn f() { 1 }");
-        check(true, "match x { _=>/// note\n #[a] 1 }", "match x { _ => #[a] 1 }");
+        compare(true, "a+b", "a + b // sum");
+        compare(true, "let x=-1;", "let  x = -1 ;");
+        compare(true, "let f=|x|-x;", "let f = |x| -x;");
+        compare(true, "if a<-b{c()}", "if a < -b {\n    c()\n}");
+        compare(true, "/// Adds.\nfn f() { /** deep */ let x = 1; }", "fn f() { let x = 1; }");
+        compare(true, "fn f() { //! inner\n 1 }", "fn f() { 1 }");
+        compare(true, "match x { _=>/// note\n #[a] 1 }", "match x { _ => #[a] 1 }");
     }
 
     #[test]
     fn everything_else_counts() {
-        check(false, "a + b", "a - b");
-        check(false, "1", "2");
-        check(false, "1", "1u8");
-        check(false, "\"1\"", "1");
-        check(false, "a", "r#a");
-        check(false, "a && b", "a & &b");
-        check(false, "f(a b)", "f(ab)");
-        check(false, "(a)", "[a]");
-        check(false, "(a) (b)", "(a (b))");
-        check(false, "a", "a;");
-        check(false, "#[inline] fn f() {}", "fn f() {}");
-        check(false, "'a'", "\"a\"");
-        check(false, "x as u8", "x as u16");
+        compare(false, "a + b", "a - b");
+        compare(false, "1", "2");
+        compare(false, "1", "1u8");
+        compare(false, "\"1\"", "1");
+        compare(false, "a", "r#a");
+        compare(false, "a && b", "a & &b");
+        compare(false, "f(a b)", "f(ab)");
+        compare(false, "(a)", "[a]");
+        compare(false, "(a) (b)", "(a (b))");
+        compare(false, "a", "a;");
+        compare(false, "#[inline] fn f() {}", "fn f() {}");
+        compare(false, "'a'", "\"a\"");
+        compare(false, "x as u8", "x as u16");
+    }
+
+    #[test]
+    fn code_whose_meaning_is_not_in_its_tokens_is_refused() {
+        for code in [
+            "{ include_str!(\"p.txt\") }",
+            "a(env!(\"A\"))",
+            "if cfg!(debug_assertions) {}",
+            "{ #[cfg(unix)] x }",
+        ] {
+            check_unseen(false, code);
+        }
+        for code in ["{ env != cfg }", "include(x)", "format!(\"{env}\")", "{ #[allow(x)] y }", "!env"] {
+            check_unseen(true, code);
+        }
+    }
+
+    #[track_caller]
+    fn check_unseen(is_fine: bool, code: &str) {
+        assert_eq!(super::check(code.parse().unwrap()).is_ok(), is_fine, "{code}");
     }
 
     #[test]

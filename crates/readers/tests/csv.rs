@@ -106,9 +106,25 @@ fn a_file_that_changed_is_refused() {
     let (folder, source) = open("name,metres\nBern,540\n", CsvOptions::new());
     let source = source.unwrap();
     source.verify().unwrap();
+    source.fingerprint().unwrap();
+    source.rows().unwrap();
     std::fs::write(folder.path().join("towns.csv"), "name,metres\nBern,540\nBiel,1\n").unwrap();
     for result in [source.rows().map(drop), source.fingerprint().map(drop), source.verify()] {
         assert!(matches!(result, Err(Error::Changed { .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn a_row_is_the_same_wherever_reading_begins() {
+    // What two files with byte order marks become when one is put behind the other.
+    let rows = |count: usize| (0..count).map(|row| format!("\u{feff}n{row},1\n")).collect::<String>();
+    let (_folder, source) = open(format!("name,metres\n{}", rows(600)), CsvOptions::new());
+    let source = source.unwrap();
+    let whole = all(&source).unwrap();
+    for start in [0, 1, 255, 256, 257, 512] {
+        let read: Vec<Town> =
+            source.read(RowRange::new(start, 600)).unwrap().collect::<Result<_, _>>().unwrap();
+        assert_eq!(read[0], whole[start as usize]);
     }
 }
 

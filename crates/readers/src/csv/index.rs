@@ -1,7 +1,7 @@
 //! Where the rows of a CSV file begin.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use csv::ByteRecord;
 
@@ -94,6 +94,23 @@ impl Index {
                 return Ok(Some(index));
             }
         }
+    }
+}
+
+impl Start {
+    /// Puts a file to where a parser can begin, and answers where that is: at the line break before the row if
+    /// there is one, since a parser drops a byte order mark at its very beginning, where it may be data.
+    pub(super) fn seek(self, file: &mut File) -> io::Result<Self> {
+        if let Some(before) = self.byte.checked_sub(1) {
+            let mut byte = [0];
+            file.seek(SeekFrom::Start(before))?;
+            file.read_exact(&mut byte)?;
+            if byte == *b"\n" {
+                file.seek(SeekFrom::Start(before))?;
+                return Ok(Self { byte: before, lines_before: self.lines_before - 1 });
+            }
+        }
+        Ok(self)
     }
 }
 

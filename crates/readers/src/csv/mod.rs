@@ -8,7 +8,6 @@ mod options;
 mod rows;
 
 use std::fmt;
-use std::io::{Seek, SeekFrom};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -84,6 +83,7 @@ impl<T> CsvSource<T> {
     fn content(&self) -> Result<ContentHash, Error> {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(content) = *content {
+            self.verify_stamp()?;
             return Ok(content);
         }
         let file = self.stamp.reopen(&self.path)?;
@@ -95,6 +95,7 @@ impl<T> CsvSource<T> {
     fn index(&self) -> Result<Arc<Index>, Error> {
         let mut known = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = &*known {
+            self.verify_stamp()?;
             return Ok(Arc::clone(index));
         }
         let file = self.stamp.reopen(&self.path)?;
@@ -141,8 +142,8 @@ impl<T: DeserializeOwned> Source for CsvSource<T> {
             return Ok(Box::new(std::iter::empty()));
         };
         let mut file = self.stamp.reopen(&self.path)?;
-        file.seek(SeekFrom::Start(start.byte))
-            .map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        let start =
+            start.seek(&mut file).map_err(|source| Error::Read { path: self.path.clone(), source })?;
         let mut rows = Rows::new(self, file, start);
         rows.pass_over(range.start() % index::STRIDE)?;
         Ok(Box::new(rows.take(usize::try_from(range.len()).unwrap_or(usize::MAX))))
