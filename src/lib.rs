@@ -5,6 +5,7 @@ mod collect;
 mod dataset;
 mod display;
 mod error;
+mod in_flight;
 mod input;
 mod provenance;
 mod reconcile;
@@ -15,6 +16,7 @@ mod settings;
 mod state;
 mod step;
 mod store;
+mod task;
 pub mod udf;
 
 pub use chain::Chain;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use rowmark_executor::{CancelToken, Durability, Executor, Options};
@@ -11,6 +11,7 @@ use rowmark_metastore::{Event, EventKind, Job, JobId, JobStatus, Metastore, RunG
 use rowmark_warehouse::Warehouse;
 
 use crate::display::ProgressDisplay;
+use crate::in_flight::{StepGuard, StepsInFlight};
 use crate::report::{Report, StepReport};
 use crate::resume::Reuse;
 use crate::settings::Variables;
@@ -53,7 +54,7 @@ struct Inner {
     steps: StepsInFlight,
     report: Mutex<Report>,
     /// Last, so that the folder is unlocked when all else is closed.
-    _folder: StateFolder,
+    folder: StateFolder,
 }
 
 /// What a session was opened with.
@@ -216,7 +217,7 @@ fn text_of(error: &dyn std::error::Error) -> String {
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("folder", &self._folder)
+            .field("folder", &self.folder)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
@@ -240,39 +241,6 @@ impl Drop for Inner {
 /// The one reading of the clock.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from(SystemTime::now())
-}
-
-/// Steps that a thread of this process runs: another that needs the same waits for it.
-#[derive(Debug, Default)]
-struct StepsInFlight {
-    hashes: Mutex<Vec<ContentHash>>,
-    left: Condvar,
-}
-
-impl StepsInFlight {
-    fn enter(&self, hash: ContentHash) -> StepGuard<'_> {
-        let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut hashes = self
-            .left
-            .wait_while(hashes, |hashes| hashes.contains(&hash))
-            .unwrap_or_else(PoisonError::into_inner);
-        hashes.push(hash);
-        StepGuard { steps: self, hash }
-    }
-}
-
-/// Keeps a step to one thread.
-pub(crate) struct StepGuard<'a> {
-    steps: &'a StepsInFlight,
-    hash: ContentHash,
-}
-
-impl Drop for StepGuard<'_> {
-    fn drop(&mut self) {
-        let mut hashes = self.steps.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        hashes.retain(|hash| *hash != self.hash);
-        self.steps.left.notify_all();
-    }
 }
 
 /// Settings of a session. What is not set here is taken from the environment, then the default.
@@ -394,7 +362,7 @@ impl SessionBuilder {
                 job: Mutex::default(),
                 steps: StepsInFlight::default(),
                 report: Mutex::default(),
-                _folder: folder,
+                folder,
             }),
         })
     }

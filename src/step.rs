@@ -8,8 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::RecordBatch;
-use rowmark_executor::{Progress, Sink, Task};
+use rowmark_executor::Progress;
 use rowmark_hashing::{ContentHash, ContentHasher, Fingerprint};
 use rowmark_metastore::{
     Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, EventKind, Job, JobId, RowCounts,
@@ -18,12 +17,13 @@ use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::Error::TableMissing;
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
-use crate::error::{CommitError, RowError};
+use crate::error::RowError;
 use crate::input::{Input, extend, table_rows};
 use crate::provenance::Provenance;
 use crate::report::{Decision, StepReport};
 use crate::resume::{Choice, Lookup, SameName, choices};
 use crate::session::{Session, now};
+use crate::task::{RowTask, TableSink};
 use crate::{Error, Result, store};
 
 /// A function over the rows of an input, with its identity.
@@ -391,60 +391,5 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
 
     fn provenance(&self, checkpoint: Checkpoint) -> Result<Vec<u8>> {
         Ok(Provenance { job: self.job.clone(), checkpoint }.to_bytes()?)
-    }
-}
-
-/// What the workers do: read a row, filter it, call the function, encode.
-struct RowTask<'a, In, Out> {
-    input: &'a dyn Input<In>,
-    function: &'a (dyn Fn(In) -> Result<Out, RowError> + Sync),
-    schema: &'a RowSchema,
-}
-
-/// The output of a range of input rows.
-struct Batch {
-    range: RowRange,
-    rows: RecordBatch,
-}
-
-impl<In, Out: RowType> Task for RowTask<'_, In, Out> {
-    type Row = Option<Out>;
-    type Batch = Batch;
-    type Error = RowError;
-
-    fn open(
-        &self,
-        range: Range<u64>,
-    ) -> Result<impl Iterator<Item = Result<Option<Out>, RowError>>, RowError> {
-        let rows = self.input.read(RowRange::from(range))?;
-        Ok(rows.map(|row| row?.map(self.function).transpose()))
-    }
-
-    fn pack(&self, range: Range<u64>, rows: Vec<Option<Out>>) -> Result<Batch, RowError> {
-        let rows: Vec<Out> = rows.into_iter().flatten().collect();
-        Ok(Batch { range: RowRange::from(range), rows: self.schema.encode(&rows)? })
-    }
-}
-
-/// What the committing thread does.
-struct TableSink<'a, In> {
-    writer: &'a mut TableWriter,
-    input: &'a dyn Input<In>,
-    code: CodeId,
-}
-
-impl<In> Sink for TableSink<'_, In> {
-    type Batch = Batch;
-    type Error = CommitError;
-
-    fn append(&mut self, Batch { range, rows }: Batch) -> Result<u64, CommitError> {
-        // The rows were read before this moment; if the source is still the same, they are its rows.
-        self.input.verify()?;
-        self.writer.append(range, self.code, &rows)?;
-        Ok(rows.num_rows() as u64)
-    }
-
-    fn commit(&mut self) -> Result<(), CommitError> {
-        Ok(self.writer.commit()?)
     }
 }
