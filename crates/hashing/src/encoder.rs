@@ -88,6 +88,8 @@ pub(crate) struct Encoder {
     pub(crate) shapes: Shapes,
     entries: Vec<Entry>,
     scratch: Vec<u8>,
+    /// How many values are begun and not ended.
+    depth: usize,
 }
 
 impl Encoder {
@@ -97,6 +99,7 @@ impl Encoder {
         self.shapes.rewind(shapes);
         self.buffer.forget_all(BUFFER_KEPT_BYTES_MAX);
         self.entries.clear();
+        self.depth = 0;
     }
 
     #[inline]
@@ -104,13 +107,19 @@ impl Encoder {
         self.buffer.put(at, tag)
     }
 
-    /// Begins a value that has others in it and itself lies in `depth` such values.
+    /// Begins a value that has others in it; after them comes [`leave`](Self::leave).
     #[inline]
-    pub(crate) fn enter(&mut self, at: usize, depth: usize, tag: u8) -> Result<usize, Failure> {
-        if depth >= DEPTH_MAX {
+    pub(crate) fn enter(&mut self, at: usize, tag: u8) -> Result<usize, Failure> {
+        if self.depth == DEPTH_MAX {
             return Err(Failure::new(Cause::TooDeep));
         }
+        self.depth += 1;
         Ok(self.tag(at, tag))
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
     }
 
     #[inline]
@@ -196,33 +205,36 @@ impl Encoder {
         self.buffer.put_slice(at, value)
     }
 
-    /// Begins a variant; its payload follows as one value.
+    /// Begins a variant; its payload follows as one value, then [`leave`](Self::leave).
     #[inline]
-    pub(crate) fn variant(&mut self, at: usize, depth: usize, name: &str) -> Result<usize, Failure> {
-        let at = self.enter(at, depth, tag::VARIANT)?;
+    pub(crate) fn variant(&mut self, at: usize, name: &str) -> Result<usize, Failure> {
+        let at = self.enter(at, tag::VARIANT)?;
         Ok(put_text(&mut self.buffer, at, name))
     }
 
     /// A variant without data: its payload is the unit value.
     #[inline]
-    pub(crate) fn unit_variant(&mut self, at: usize, depth: usize, name: &str) -> Result<usize, Failure> {
-        let at = self.variant(at, depth, name)?;
+    pub(crate) fn unit_variant(&mut self, at: usize, name: &str) -> Result<usize, Failure> {
+        let at = self.variant(at, name)?;
+        self.leave();
         Ok(self.tag(at, tag::UNIT))
     }
 
     #[inline]
     pub(crate) fn end(&mut self, at: usize) -> usize {
+        self.leave();
         self.tag(at, tag::END)
     }
 
     /// Ends a struct whose field values have been written, with the shape that names them.
     #[inline]
     pub(crate) fn end_struct(&mut self, at: usize, shape: Shape) -> usize {
+        self.leave();
         self.shapes.end_struct(&mut self.buffer, at, shape)
     }
 
-    pub(crate) fn begin_map(&mut self, at: usize, depth: usize) -> Result<(OpenMap, usize), Failure> {
-        let at = self.enter(at, depth, tag::MAP)?;
+    pub(crate) fn begin_map(&mut self, at: usize) -> Result<(OpenMap, usize), Failure> {
+        let at = self.enter(at, tag::MAP)?;
         let entries_before = self.entries.len();
         Ok((OpenMap { entries_before, current: entries_before, scope: self.shapes.enter_scope() }, at))
     }

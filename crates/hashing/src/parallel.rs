@@ -35,7 +35,7 @@ pub fn par_hash_rows<T: Serialize + Sync>(rows: &[T]) -> Result<ContentHash, Err
         .map_init(ChunkHasher::new, |hasher, (chunk, rows)| {
             for (index, row) in rows.iter().enumerate() {
                 hasher
-                    .update(|encoder, position| row.serialize(At { encoder, position, depth: 0 }))
+                    .update(|encoder, position| row.serialize(At { encoder, position }))
                     .map_err(|failure| failure.in_index(chunk * CHUNK_ROWS + index).rooted("rows"))?;
             }
             Ok(hasher.finish())

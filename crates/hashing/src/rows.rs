@@ -64,7 +64,7 @@ impl ContentHasher {
     /// is then not part of the stream, and the next one may be given.
     #[inline]
     pub fn update<T: Serialize + ?Sized>(&mut self, row: &T) -> Result<(), Error> {
-        self.update_with(|encoder, position| row.serialize(At { encoder, position, depth: 0 }))
+        self.update_with(|encoder, position| row.serialize(At { encoder, position }))
     }
 
     #[inline]

@@ -15,8 +15,6 @@ use crate::shape::{self, Shape};
 pub(crate) struct At<'a> {
     pub(crate) encoder: &'a mut Encoder,
     pub(crate) position: usize,
-    /// In how many others the value lies.
-    pub(crate) depth: usize,
 }
 
 /// The position after what was written.
@@ -118,9 +116,11 @@ impl<'a> Serializer for At<'a> {
 
     #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        let Self { encoder, position, depth } = self;
-        let position = encoder.enter(position, depth, tag::SOME)?;
-        value.serialize(At { encoder, position, depth: depth + 1 })
+        let Self { encoder, position } = self;
+        let position = encoder.enter(position, tag::SOME)?;
+        let position = value.serialize(At { encoder, position })?;
+        encoder.leave();
+        Ok(position)
     }
 
     #[inline]
@@ -135,7 +135,7 @@ impl<'a> Serializer for At<'a> {
 
     #[inline]
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Done {
-        self.encoder.unit_variant(self.position, self.depth, variant)
+        self.encoder.unit_variant(self.position, variant)
     }
 
     #[inline]
@@ -151,20 +151,22 @@ impl<'a> Serializer for At<'a> {
         variant: &'static str,
         value: &T,
     ) -> Done {
-        let Self { encoder, position, depth } = self;
-        let position = encoder.variant(position, depth, variant)?;
-        let written = value.serialize(At { encoder, position, depth: depth + 1 });
-        written.map_err(|failure| failure.in_field(variant))
+        let Self { encoder, position } = self;
+        let position = encoder.variant(position, variant)?;
+        let written = value.serialize(At { encoder, position });
+        let position = written.map_err(|failure| failure.in_field(variant))?;
+        encoder.leave();
+        Ok(position)
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Elements<'a>, Failure> {
-        let position = self.encoder.enter(self.position, self.depth, tag::SEQUENCE)?;
-        Ok(Elements { encoder: self.encoder, position, depth: self.depth + 1, index: 0, variant: None })
+        let position = self.encoder.enter(self.position, tag::SEQUENCE)?;
+        Ok(Elements { encoder: self.encoder, position, index: 0, variant: None })
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Elements<'a>, Failure> {
-        let position = self.encoder.enter(self.position, self.depth, tag::TUPLE)?;
-        Ok(Elements { encoder: self.encoder, position, depth: self.depth + 1, index: 0, variant: None })
+        let position = self.encoder.enter(self.position, tag::TUPLE)?;
+        Ok(Elements { encoder: self.encoder, position, index: 0, variant: None })
     }
 
     fn serialize_tuple_struct(self, _: &'static str, len: usize) -> Result<Elements<'a>, Failure> {
@@ -178,32 +180,20 @@ impl<'a> Serializer for At<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Elements<'a>, Failure> {
-        let position = self.encoder.variant(self.position, self.depth, variant)?;
-        let position = self.encoder.enter(position, self.depth + 1, tag::TUPLE)?;
-        Ok(Elements {
-            encoder: self.encoder,
-            position,
-            depth: self.depth + 2,
-            index: 0,
-            variant: Some(variant),
-        })
+        let position = self.encoder.variant(self.position, variant)?;
+        let position = self.encoder.enter(position, tag::TUPLE)?;
+        Ok(Elements { encoder: self.encoder, position, index: 0, variant: Some(variant) })
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a>, Failure> {
-        let (map, position) = self.encoder.begin_map(self.position, self.depth)?;
-        Ok(Entries { encoder: self.encoder, position, depth: self.depth + 1, map, expects_value: false })
+        let (map, position) = self.encoder.begin_map(self.position)?;
+        Ok(Entries { encoder: self.encoder, position, map, expects_value: false })
     }
 
     #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Fields<'a>, Failure> {
-        let position = self.encoder.enter(self.position, self.depth, tag::STRUCT)?;
-        Ok(Fields {
-            encoder: self.encoder,
-            position,
-            depth: self.depth + 1,
-            shape: shape::EMPTY,
-            variant: None,
-        })
+        let position = self.encoder.enter(self.position, tag::STRUCT)?;
+        Ok(Fields { encoder: self.encoder, position, shape: shape::EMPTY, variant: None })
     }
 
     #[inline]
@@ -214,15 +204,9 @@ impl<'a> Serializer for At<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Fields<'a>, Failure> {
-        let position = self.encoder.variant(self.position, self.depth, variant)?;
-        let position = self.encoder.enter(position, self.depth + 1, tag::STRUCT)?;
-        Ok(Fields {
-            encoder: self.encoder,
-            position,
-            depth: self.depth + 2,
-            shape: shape::EMPTY,
-            variant: Some(variant),
-        })
+        let position = self.encoder.variant(self.position, variant)?;
+        let position = self.encoder.enter(position, tag::STRUCT)?;
+        Ok(Fields { encoder: self.encoder, position, shape: shape::EMPTY, variant: Some(variant) })
     }
 }
 
@@ -231,7 +215,6 @@ impl<'a> Serializer for At<'a> {
 pub(crate) struct Elements<'a> {
     encoder: &'a mut Encoder,
     position: usize,
-    depth: usize,
     index: usize,
     variant: Option<&'static str>,
 }
@@ -239,7 +222,7 @@ pub(crate) struct Elements<'a> {
 impl Elements<'_> {
     #[inline]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failure> {
-        match value.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth }) {
+        match value.serialize(At { encoder: self.encoder, position: self.position }) {
             Ok(position) => self.position = position,
             Err(failure) => {
                 let failure = failure.in_index(self.index);
@@ -252,6 +235,9 @@ impl Elements<'_> {
 
     #[inline]
     fn finish(self) -> Done {
+        if self.variant.is_some() {
+            self.encoder.leave();
+        }
         Ok(self.encoder.end(self.position))
     }
 }
@@ -321,7 +307,6 @@ impl ser::SerializeTupleVariant for Elements<'_> {
 pub(crate) struct Entries<'a> {
     encoder: &'a mut Encoder,
     position: usize,
-    depth: usize,
     map: OpenMap,
     expects_value: bool,
 }
@@ -335,7 +320,7 @@ impl ser::SerializeMap for Entries<'_> {
             return Err(ser::Error::custom("a map's key was followed by another key, not by its value"));
         }
         self.encoder.begin_key(&mut self.map, self.position);
-        let written = key.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth });
+        let written = key.serialize(At { encoder: self.encoder, position: self.position });
         self.position = written.map_err(|failure| failure.within(Segment::Key("a key".to_owned())))?;
         self.encoder.begin_value(&self.map, self.position);
         Ok(())
@@ -345,8 +330,7 @@ impl ser::SerializeMap for Entries<'_> {
         if !std::mem::replace(&mut self.expects_value, false) {
             return Err(ser::Error::custom("a map's value came without its key"));
         }
-        let written =
-            value.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth });
+        let written = value.serialize(At { encoder: self.encoder, position: self.position });
         self.position = written.map_err(|failure| failure.within(self.encoder.current_key(&self.map)))?;
         self.encoder.end_value(&self.map, self.position);
         Ok(())
@@ -365,7 +349,6 @@ impl ser::SerializeMap for Entries<'_> {
 pub(crate) struct Fields<'a> {
     encoder: &'a mut Encoder,
     position: usize,
-    depth: usize,
     /// The names so far.
     shape: Shape,
     variant: Option<&'static str>,
@@ -375,7 +358,7 @@ impl Fields<'_> {
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Failure> {
         self.shape = self.encoder.shapes.extend(self.shape, name);
-        match value.serialize(At { encoder: self.encoder, position: self.position, depth: self.depth }) {
+        match value.serialize(At { encoder: self.encoder, position: self.position }) {
             Ok(position) => {
                 self.position = position;
                 Ok(())
@@ -395,6 +378,9 @@ impl Fields<'_> {
 
     #[inline(always)]
     fn finish(self) -> Done {
+        if self.variant.is_some() {
+            self.encoder.leave();
+        }
         Ok(self.encoder.end_struct(self.position, self.shape))
     }
 }

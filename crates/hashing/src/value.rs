@@ -52,7 +52,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 
 fn encode_value<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Failure> {
     let mut encoder = Encoder::default();
-    let end = value.serialize(At { encoder: &mut encoder, position: 0, depth: 0 })?;
+    let end = value.serialize(At { encoder: &mut encoder, position: 0 })?;
     Ok(encoder.buffer.slice(0, end).to_vec())
 }
 

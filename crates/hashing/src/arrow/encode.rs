@@ -8,20 +8,16 @@ use crate::error::{Cause, Failure};
 
 impl Column<'_> {
     /// Writes the value of a row at a position, and gives the position after it.
-    pub(super) fn encode(
-        &self,
-        row: usize,
-        encoder: &mut Encoder,
-        at: usize,
-        depth: usize,
-    ) -> Result<usize, Failure> {
+    pub(super) fn encode(&self, row: usize, encoder: &mut Encoder, at: usize) -> Result<usize, Failure> {
         let is_null = self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         match (self.nullable, is_null) {
-            (false, false) => self.values.encode(row, encoder, at, depth),
+            (false, false) => self.values.encode(row, encoder, at),
             (true, true) => Ok(encoder.tag(at, tag::NONE)),
             (true, false) => {
-                let at = encoder.enter(at, depth, tag::SOME)?;
-                self.values.encode(row, encoder, at, depth + 1)
+                let at = encoder.enter(at, tag::SOME)?;
+                let at = self.values.encode(row, encoder, at)?;
+                encoder.leave();
+                Ok(at)
             }
             (false, true) => Err(Failure::new(Cause::BadValue("it is null in a column that has no nulls"))),
         }
@@ -29,7 +25,7 @@ impl Column<'_> {
 }
 
 impl Values<'_> {
-    fn encode(&self, row: usize, encoder: &mut Encoder, at: usize, depth: usize) -> Result<usize, Failure> {
+    fn encode(&self, row: usize, encoder: &mut Encoder, at: usize) -> Result<usize, Failure> {
         Ok(match self {
             Self::Unit => encoder.tag(at, tag::UNIT),
             Self::None => encoder.tag(at, tag::NONE),
@@ -50,71 +46,59 @@ impl Values<'_> {
                 encoder.character(at, char::from_u32(array.value(row)).ok_or_else(no_char)?)
             }
             Self::Text(texts) => encoder.string(at, texts.get(row)),
-            Self::Variant(texts) => encoder.unit_variant(at, depth, texts.get(row))?,
+            Self::Variant(texts) => encoder.unit_variant(at, texts.get(row))?,
             Self::Bytes(blobs) => encoder.bytes(at, blobs.get(row)),
-            Self::Sequence(list) => list.encode(tag::SEQUENCE, row, encoder, at, depth)?,
-            Self::FixedTuple(list) => list.encode(tag::TUPLE, row, encoder, at, depth)?,
+            Self::Sequence(list) => list.encode(tag::SEQUENCE, row, encoder, at)?,
+            Self::FixedTuple(list) => list.encode(tag::TUPLE, row, encoder, at)?,
             Self::Tuple(columns) => {
-                let mut at = encoder.enter(at, depth, tag::TUPLE)?;
+                let mut at = encoder.enter(at, tag::TUPLE)?;
                 for (position, column) in columns.iter().enumerate() {
-                    at = column
-                        .encode(row, encoder, at, depth + 1)
-                        .map_err(|failure| failure.in_index(position))?;
+                    at = column.encode(row, encoder, at).map_err(|failure| failure.in_index(position))?;
                 }
                 encoder.end(at)
             }
             Self::Struct(fields, known) => {
-                let mut at = encoder.enter(at, depth, tag::STRUCT)?;
+                let mut at = encoder.enter(at, tag::STRUCT)?;
                 for (name, column) in fields {
-                    at = column
-                        .encode(row, encoder, at, depth + 1)
-                        .map_err(|failure| failure.in_field(name))?;
+                    at = column.encode(row, encoder, at).map_err(|failure| failure.in_field(name))?;
                 }
                 let shape = encoder.shapes.recall(known, || fields.iter().map(|(name, _)| *name));
                 encoder.end_struct(at, shape)
             }
-            Self::Map(map) => map.encode(row, encoder, at, depth)?,
+            Self::Map(map) => map.encode(row, encoder, at)?,
             Self::Union(array, variants) => {
                 let variant = variants.get(index(array.type_id(row))).and_then(Option::as_ref);
                 let unknown = || Failure::new(Cause::BadValue("its variant is not one of the union's"));
                 let (name, column) = variant.ok_or_else(unknown)?;
-                let at = encoder.variant(at, depth, name)?;
-                let written = column.encode(array.value_offset(row), encoder, at, depth + 1);
-                written.map_err(|failure| failure.in_field(name))?
+                let at = encoder.variant(at, name)?;
+                let written = column.encode(array.value_offset(row), encoder, at);
+                let at = written.map_err(|failure| failure.in_field(name))?;
+                encoder.leave();
+                at
             }
-            Self::Dictionary(keys, values) => values.encode(keys[row], encoder, at, depth)?,
+            Self::Dictionary(keys, values) => values.encode(keys[row], encoder, at)?,
         })
     }
 }
 
 impl List<'_> {
-    fn encode(
-        &self,
-        tag: u8,
-        row: usize,
-        encoder: &mut Encoder,
-        at: usize,
-        depth: usize,
-    ) -> Result<usize, Failure> {
-        let mut at = encoder.enter(at, depth, tag)?;
+    fn encode(&self, tag: u8, row: usize, encoder: &mut Encoder, at: usize) -> Result<usize, Failure> {
+        let mut at = encoder.enter(at, tag)?;
         for (position, element) in self.ranges.get(row).enumerate() {
-            at = self
-                .elements
-                .encode(element, encoder, at, depth + 1)
-                .map_err(|failure| failure.in_index(position))?;
+            at = self.elements.encode(element, encoder, at).map_err(|failure| failure.in_index(position))?;
         }
         Ok(encoder.end(at))
     }
 }
 
 impl Map<'_> {
-    fn encode(&self, row: usize, encoder: &mut Encoder, at: usize, depth: usize) -> Result<usize, Failure> {
-        let (mut map, mut at) = encoder.begin_map(at, depth)?;
+    fn encode(&self, row: usize, encoder: &mut Encoder, at: usize) -> Result<usize, Failure> {
+        let (mut map, mut at) = encoder.begin_map(at)?;
         for entry in index(self.offsets[row])..index(self.offsets[row + 1]) {
             encoder.begin_key(&mut map, at);
-            at = self.keys.encode(entry, encoder, at, depth + 1)?;
+            at = self.keys.encode(entry, encoder, at)?;
             encoder.begin_value(&map, at);
-            let written = self.values.encode(entry, encoder, at, depth + 1);
+            let written = self.values.encode(entry, encoder, at);
             at = written.map_err(|failure| failure.within(encoder.current_key(&map)))?;
             encoder.end_value(&map, at);
         }

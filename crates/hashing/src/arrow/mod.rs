@@ -69,7 +69,7 @@ impl ContentHasher {
     pub fn update_batch(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let column = Column::of_batch(batch)?;
         (0..batch.num_rows())
-            .try_for_each(|row| self.update_with(|encoder, at| column.encode(row, encoder, at, 0)))
+            .try_for_each(|row| self.update_with(|encoder, at| column.encode(row, encoder, at)))
     }
 }
 
