@@ -356,7 +356,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
                 return Ok(match now.first_difference(&last.fingerprint) {
                     Some(difference) => format!("changed: {difference}"),
                     None if settings.reset => "progress is ignored".to_owned(),
-                    None => "the table of the last run is gone".to_owned(),
+                    None => "what the last run stored is no longer used".to_owned(),
                 });
             }
         }

@@ -187,7 +187,7 @@ pub(crate) fn is_lost(error: &rowmark_warehouse::Error) -> bool {
 /// The job whose step's table this is.
 fn owner(name: &TableName) -> Option<JobId> {
     match name {
-        TableName::Udf { job, .. } => Some(JobId::from_bytes(job.into_bytes())),
+        TableName::Udf { job, .. } => Some(JobId::from(*job)),
         TableName::Dataset { .. } => None,
     }
 }

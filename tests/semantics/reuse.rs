@@ -259,3 +259,29 @@ fn j07_a_dataset_with_a_flipped_byte_is_saved_anew() {
     let (version, rows) = run();
     assert_eq!((version, rows.unwrap()), (2, (0..1000).collect::<Vec<u64>>()));
 }
+
+#[test]
+fn the_report_names_the_first_thing_that_changed() {
+    #[derive(Serialize, Deserialize)]
+    struct Town {
+        metres: u64,
+    }
+    let (folder, files) = (Folder::new(), tempfile::tempdir().unwrap());
+    let towns = files.path().join("towns.csv");
+    let run = |content: &str, limit: u64| {
+        std::fs::write(&towns, content).unwrap();
+        let session = folder.session();
+        let low = session.read_csv::<Town>(&towns).unwrap().filter(udf!(
+            "below",
+            captures(limit),
+            |town: &Town| town.metres < limit
+        ));
+        low.map(udf!("metres", |town: &Town| town.metres)).save("low").unwrap();
+        session.report().step("metres").unwrap().reason.clone()
+    };
+    assert_eq!(run("metres\n540\n", 600), "first run");
+    assert!(run("metres\n540\n", 600).starts_with("done by job"), "only the time stamp is new");
+    assert_eq!(run("metres\n540\n", 700), "changed: input filter below captured limit: 600 → 700");
+    let reason = run("metres\n541\n", 700);
+    assert!(reason.starts_with("changed: input source content: towns.csv "), "{reason}");
+}
