@@ -94,6 +94,7 @@ mod tests {
             content_hash: None,
             codes: Vec::new(),
             identity: HASH,
+            rows_failed: 0,
         }
     }
 

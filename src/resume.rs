@@ -116,6 +116,7 @@ mod tests {
             content_hash: None,
             codes: codes.iter().map(|code| CodeRows { code: hash(code), rows: 1 }).collect(),
             identity: hash(newest),
+            rows_failed: 0,
         }
     }
 

@@ -386,6 +386,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
             content_hash: None,
             codes,
             identity: self.hash_output,
+            rows_failed: 0,
         }
     }
 
