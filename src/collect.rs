@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::iter::once;
 use std::ops::Range;
 
-use rowmark_executor::{Progress, Sink, Task};
+use rowmark_executor::{Computed, FailedRow, Progress, Sink, Task};
 use rowmark_rows::RowRange;
 
 use crate::error::{CommitError, RowError};
@@ -32,12 +32,21 @@ pub(crate) fn collect<T: Send>(session: &Session, input: &dyn Input<T>) -> Resul
 struct ReadTask<'a, T>(&'a dyn Input<T>);
 
 impl<T: Send> Task for ReadTask<'_, T> {
+    type Worker = ();
     type Row = Option<T>;
     type Batch = (Range<u64>, Vec<T>);
     type Error = RowError;
 
-    fn open(&self, range: Range<u64>) -> Result<impl Iterator<Item = Result<Option<T>, RowError>>, RowError> {
-        self.0.read(RowRange::from(range))
+    fn setup(&self) -> Result<(), RowError> {
+        Ok(())
+    }
+
+    fn open<'a>(
+        &'a self,
+        (): &'a mut (),
+        range: Range<u64>,
+    ) -> Result<impl Iterator<Item = Result<Computed<Option<T>>, RowError>> + 'a, RowError> {
+        Ok(self.0.read(RowRange::from(range))?.map(|row| row.map(Computed::from)))
     }
 
     fn pack(&self, range: Range<u64>, rows: Vec<Option<T>>) -> Result<Self::Batch, RowError> {
@@ -53,6 +62,7 @@ struct Collected<'a, T> {
 
 impl<T> Sink for Collected<'_, T> {
     type Batch = (Range<u64>, Vec<T>);
+    type Failure = RowError;
     type Error = CommitError;
 
     fn append(&mut self, (range, rows): Self::Batch) -> Result<u64, CommitError> {
@@ -60,6 +70,10 @@ impl<T> Sink for Collected<'_, T> {
         let rows_out = rows.len() as u64;
         self.ranges.insert(range.start, rows);
         Ok(rows_out)
+    }
+
+    fn record(&mut self, _: FailedRow<RowError>) -> Result<(), CommitError> {
+        unreachable!("rows are collected under `OnError::Fail`")
     }
 
     fn commit(&mut self) -> Result<(), CommitError> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
-use rowmark_executor::{Sink, Task};
+use rowmark_executor::{Computed, FailedRow, Sink, Task};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, TableWriter};
 
@@ -24,21 +24,32 @@ pub(crate) struct Batch {
 }
 
 impl<In, Out: RowType> Task for RowTask<'_, In, Out> {
+    type Worker = ();
     type Row = Option<Out>;
     type Batch = Batch;
     type Error = RowError;
 
-    fn open(
-        &self,
+    fn setup(&self) -> Result<(), RowError> {
+        Ok(())
+    }
+
+    fn open<'a>(
+        &'a self,
+        (): &'a mut (),
         range: Range<u64>,
-    ) -> Result<impl Iterator<Item = Result<Option<Out>, RowError>>, RowError> {
+    ) -> Result<impl Iterator<Item = Result<Computed<Option<Out>>, RowError>> + 'a, RowError> {
         let rows = self.input.read(RowRange::from(range))?;
-        Ok(rows.map(|row| row?.map(self.function).transpose()))
+        Ok(rows.map(|row| row?.map(self.function).transpose().map(Computed::from)))
     }
 
     fn pack(&self, range: Range<u64>, rows: Vec<Option<Out>>) -> Result<Batch, RowError> {
         let rows: Vec<Out> = rows.into_iter().flatten().collect();
         Ok(Batch { range: RowRange::from(range), rows: self.schema.encode(&rows)? })
+    }
+
+    fn is_of_the_row(&self, error: &RowError) -> bool {
+        // What cannot be read may be more than one row, and what comes behind it others than are numbered so.
+        matches!(error, RowError::Udf { .. })
     }
 }
 
@@ -51,6 +62,7 @@ pub(crate) struct TableSink<'a, In> {
 
 impl<In> Sink for TableSink<'_, In> {
     type Batch = Batch;
+    type Failure = RowError;
     type Error = CommitError;
 
     fn append(&mut self, Batch { range, rows }: Batch) -> Result<u64, CommitError> {
@@ -58,6 +70,10 @@ impl<In> Sink for TableSink<'_, In> {
         self.input.verify()?;
         self.writer.append(range, self.code, &rows)?;
         Ok(rows.num_rows() as u64)
+    }
+
+    fn record(&mut self, _: FailedRow<RowError>) -> Result<(), CommitError> {
+        unreachable!("steps run under `OnError::Fail`")
     }
 
     fn commit(&mut self) -> Result<(), CommitError> {

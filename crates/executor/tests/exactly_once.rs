@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rowmark_executor::{
-    CancelToken, Durability, Error, Executor, Failure, Options, Progress, Sink, Task, per_row,
+    CancelToken, Computed, Durability, Error, Executor, FailedRow, Failure, Options, Progress, Sink, Task,
+    per_row,
 };
 
 #[derive(Debug, PartialEq)]
@@ -35,7 +36,12 @@ struct Store {
 
 impl Sink for Store {
     type Batch = (Range<u64>, Vec<u64>);
+    type Failure = Refused;
     type Error = Refused;
+
+    fn record(&mut self, failed: FailedRow<Refused>) -> Result<(), Refused> {
+        panic!("{failed:?} is not to be recorded")
+    }
 
     fn append(&mut self, batch: Self::Batch) -> Result<u64, Refused> {
         let rows = batch.1.len() as u64;
@@ -111,8 +117,8 @@ proptest! {
             });
             match result {
                 Ok(_) => break,
-                Err(Error::Row { row, source: Failure::Error(Refused(refused)) }) => prop_assert_eq!(row, refused),
-                Err(Error::Row { row, source: Failure::Panic { message } }) => {
+                Err(Error::Row { row, source: Failure::Error(Refused(refused)), .. }) => prop_assert_eq!(row, refused),
+                Err(Error::Row { row, source: Failure::Panic { message }, .. }) => {
                     prop_assert_eq!(message, format!("row {row} panics"));
                 }
                 Err(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
@@ -229,11 +235,19 @@ fn a_long_lease_is_handed_over_in_the_middle() {
 fn an_input_that_ends_early_is_an_error_with_its_row() {
     struct Short;
     impl Task for Short {
+        type Worker = ();
         type Row = u64;
         type Batch = (Range<u64>, Vec<u64>);
         type Error = Refused;
-        fn open(&self, range: Range<u64>) -> Result<impl Iterator<Item = Result<u64, Refused>>, Refused> {
-            Ok((range.start..range.end.min(7)).map(Ok))
+        fn setup(&self) -> Result<(), Refused> {
+            Ok(())
+        }
+        fn open<'a>(
+            &'a self,
+            (): &'a mut (),
+            range: Range<u64>,
+        ) -> Result<impl Iterator<Item = Result<Computed<u64>, Refused>> + 'a, Refused> {
+            Ok((range.start..range.end.min(7)).map(|row| Ok(row.into())))
         }
         fn pack(&self, range: Range<u64>, rows: Vec<u64>) -> Result<Self::Batch, Refused> {
             Ok((range, rows))
