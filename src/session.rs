@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use rowmark_executor::{CancelToken, Durability, Executor, Options};
 use rowmark_hashing::ContentHash;
 use rowmark_metastore::{Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp};
-use rowmark_warehouse::Warehouse;
+use rowmark_warehouse::{FileWarehouse, Warehouse};
 
 use crate::display::ProgressDisplay;
 use crate::in_flight::{StepGuard, StepsInFlight};
@@ -47,7 +47,7 @@ pub struct Session {
 
 struct Inner {
     metastore: Box<dyn Metastore>,
-    warehouse: Warehouse,
+    warehouse: Arc<dyn Warehouse>,
     executor: Executor,
     settings: Settings,
     job: Mutex<JobState>,
@@ -106,8 +106,8 @@ impl Session {
     }
 
     /// The tables of the store.
-    pub fn warehouse(&self) -> &Warehouse {
-        &self.inner.warehouse
+    pub fn warehouse(&self) -> &dyn Warehouse {
+        &*self.inner.warehouse
     }
 
     pub(crate) fn executor(&self) -> &Executor {
@@ -351,8 +351,8 @@ impl SessionBuilder {
         let executor =
             Executor::new(threads).map_err(|source| Error::Threads { threads, source: Box::new(source) })?;
         let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
-        let warehouse = Warehouse::open(folder.tables())?;
-        let metastore = store::open(&folder, &warehouse, now())?;
+        let warehouse: Arc<dyn Warehouse> = Arc::new(FileWarehouse::open(folder.tables())?);
+        let metastore = store::open(&folder, &*warehouse, now())?;
         Ok(Session {
             inner: Arc::new(Inner {
                 metastore,

@@ -13,7 +13,7 @@ use rowmark_hashing::{ContentHash, ContentHasher, Fingerprint};
 use rowmark_metastore::{
     Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, EventKind, Job, JobId, RowCounts,
 };
-use rowmark_rows::{RowRange, RowSchema, RowType};
+use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::Error::TableMissing;
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
@@ -47,7 +47,7 @@ pub(crate) struct Stored {
 
 /// Where the rows that are there already come from.
 struct Begun {
-    writer: TableWriter,
+    writer: Box<dyn TableWriter>,
     decision: Decision,
     reason: String,
     /// The job whose progress is continued, if it is another.
@@ -223,7 +223,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
     }
 
     /// A writer of a new table.
-    fn start(&self) -> Result<TableWriter> {
+    fn start(&self) -> Result<Box<dyn TableWriter>> {
         let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
         let table = self.partial_table();
         // An attempt of this job that is not to be continued; a table goes before its record.
@@ -244,7 +244,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
         let settings = self.session.settings();
         let display = settings.display.begin(name, &progress);
         let task = RowTask { input, function, schema };
-        let mut sink = TableSink { writer: &mut writer, input, code: CodeId::new(self.code) };
+        let mut sink = TableSink { writer: &mut *writer, input, code: CodeId::new(self.code) };
         let ranges: Vec<Range<u64>> = missing.iter().map(Range::from).collect();
         let outcome = self.session.executor().run(ranges, &task, &mut sink, &progress, &settings.options);
         drop(display);
@@ -285,7 +285,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
     }
 
     /// Seals the table, renames it, promotes the checkpoint.
-    fn finish(&self, writer: TableWriter, rows_in: u64) -> Result<(Table, Checkpoint)> {
+    fn finish(&self, writer: Box<dyn TableWriter>, rows_in: u64) -> Result<(Table, Checkpoint)> {
         let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
         let partial = self.partial_table();
         let written =
@@ -317,7 +317,7 @@ impl<In, Out: RowType> StepRun<'_, In, Out> {
         // There is an earlier result only where checkpoints are ignored, or where it was damaged.
         warehouse.drop(&table_name)?;
         metastore.remove_checkpoint(self.job.id, self.hash_output, CheckpointKind::Final)?;
-        writer.seal(Seal { rows_in, content_hash, record })?;
+        writer.seal(Seal { rows_in, failed: RowRanges::new(), content_hash, record })?;
         let checkpoint = store::promote(&partial, &checkpoint, metastore, warehouse)?;
         self.remove_superseded()?;
         let table = warehouse.open_table(&table_name)?.ok_or(TableMissing { table: table_name })?;

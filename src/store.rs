@@ -18,7 +18,7 @@ use crate::state::StateFolder;
 /// Opens the metastore of a state folder and makes it agree with the tables.
 pub(crate) fn open(
     folder: &StateFolder,
-    warehouse: &Warehouse,
+    warehouse: &dyn Warehouse,
     now: Timestamp,
 ) -> Result<Box<dyn Metastore>> {
     let metastore = open_or_set_aside(folder, now)?;
@@ -77,7 +77,7 @@ fn open_or_set_aside(folder: &StateFolder, now: Timestamp) -> Result<SledMetasto
 
 /// Makes the records of jobs again that tables speak of and the metastore has lost. Jobs of one name
 /// are linked in the order in which they began, which is the order of their ids.
-fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &Warehouse) -> Result<()> {
+fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &dyn Warehouse) -> Result<()> {
     let mut lost: BTreeMap<JobId, Job> = BTreeMap::new();
     for TableFact { name, .. } in tables {
         let owner = owner(name);
@@ -104,7 +104,7 @@ fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &War
     Ok(())
 }
 
-fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &Warehouse) -> Result<()> {
+fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &dyn Warehouse) -> Result<()> {
     match repair {
         Repair::Promote(name) => {
             if let Some((_, provenance)) = self_described(name, warehouse)? {
@@ -145,7 +145,7 @@ fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &Warehouse) -> R
 }
 
 /// A table with what it carries about itself. One that is damaged, or does not say what it is, is left alone.
-fn self_described(name: &TableName, warehouse: &Warehouse) -> Result<Option<(Table, Provenance)>> {
+fn self_described(name: &TableName, warehouse: &dyn Warehouse) -> Result<Option<(Table, Provenance)>> {
     let told = match warehouse.open_table(name) {
         Ok(None) => return Ok(None),
         Ok(Some(table)) => match Provenance::from_bytes(table.record()) {
@@ -163,7 +163,7 @@ pub(crate) fn promote(
     name: &TableName,
     checkpoint: &Checkpoint,
     metastore: &dyn Metastore,
-    warehouse: &Warehouse,
+    warehouse: &dyn Warehouse,
 ) -> Result<Checkpoint> {
     let final_name = TableName::udf(*checkpoint.job.as_uuid(), checkpoint.hash, UdfTable::Output);
     if *name != final_name {

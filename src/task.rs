@@ -55,7 +55,7 @@ impl<In, Out: RowType> Task for RowTask<'_, In, Out> {
 
 /// What the committing thread does.
 pub(crate) struct TableSink<'a, In> {
-    pub(crate) writer: &'a mut TableWriter,
+    pub(crate) writer: &'a mut dyn TableWriter,
     pub(crate) input: &'a dyn Input<In>,
     pub(crate) code: CodeId,
 }

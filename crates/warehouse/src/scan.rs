@@ -21,15 +21,14 @@ impl Scan {
         let end = rows.end().min(table.rows_out());
         let rows = RowRange::new(rows.start().min(end), end);
         // The last frame that begins at or before the first row.
-        let next_frame =
-            table.contents().first_rows.partition_point(|first| *first <= rows.start()).saturating_sub(1);
+        let next_frame = table.first_rows().partition_point(|first| *first <= rows.start()).saturating_sub(1);
         Self { table, rows, next_frame }
     }
 
     fn read_next(&mut self) -> Result<Option<RecordBatch>, Error> {
         while !self.rows.is_empty() {
             let frame = self.table.frames()[self.next_frame];
-            let first = self.table.contents().first_rows[self.next_frame];
+            let first = self.table.first_rows()[self.next_frame];
             self.next_frame += 1;
             if frame.rows() == 0 {
                 continue;

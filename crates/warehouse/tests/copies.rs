@@ -5,8 +5,10 @@
 mod support;
 
 use std::fs;
+use std::sync::Arc;
 
-use rowmark_warehouse::{Error, TableFilter};
+use rowmark_os::{Loss, Simulated};
+use rowmark_warehouse::{Error, FileWarehouse, TableFilter, Warehouse};
 use support::{batch_of, code, dataset, files_of, open, range, read_all, rows_of_range, seal, write};
 
 #[test]
@@ -130,4 +132,20 @@ fn half_a_segment_or_footer_is_not_in_the_way() {
     let table = writer.seal(seal(7)).unwrap();
     assert_eq!(read_all(&table), rows_of_range(range(0, 7)));
     assert_eq!(files_of(folder.path(), &name).len(), 3);
+}
+
+#[test]
+fn where_links_are_refused_files_are_copied() {
+    let machine = Simulated::new();
+    machine.refuse_links();
+    let warehouse = FileWarehouse::open_on(Arc::new(machine.clone()), "tables").unwrap();
+    write(&warehouse, &dataset("a"), &[range(0, 5)]);
+    let bytes = machine.bytes_on_disk();
+    warehouse.copy(&dataset("a"), &dataset("b")).unwrap();
+    assert_eq!(machine.bytes_on_disk(), 2 * bytes);
+    assert!(warehouse.drop(&dataset("a")).unwrap());
+    // The copy is as durable as a link.
+    machine.crash(Loss::AllUnsynced);
+    let warehouse = FileWarehouse::open_on(Arc::new(machine), "tables").unwrap();
+    assert_eq!(read_all(&warehouse.open_table(&dataset("b")).unwrap().unwrap()), rows_of_range(range(0, 5)));
 }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use rowmark_rows::{RowRange, RowRanges};
-use rowmark_warehouse::{CodeId, Error, Table, TableFilter, TableName, TableWriter, Warehouse};
+use rowmark_warehouse::{
+    CodeId, Error, FileWarehouse, Table, TableFilter, TableName, TableWriter, Warehouse,
+};
 use support::{Row, batch_of, code, dataset, open, range, read_all, rows_of_range, schema, seal};
 
 const INPUTS: u64 = 24;
@@ -100,9 +102,9 @@ impl Model {
 }
 
 struct World {
-    warehouse: Warehouse,
+    warehouse: FileWarehouse,
     models: [Option<Model>; TABLES],
-    writers: [Option<TableWriter>; TABLES],
+    writers: [Option<Box<dyn TableWriter>>; TABLES],
 }
 
 fn name(table: usize) -> TableName {
@@ -110,7 +112,7 @@ fn name(table: usize) -> TableName {
 }
 
 impl World {
-    fn writer(&mut self, table: usize) -> Option<&mut TableWriter> {
+    fn writer(&mut self, table: usize) -> Option<&mut Box<dyn TableWriter>> {
         let model = self.models[table].get_or_insert_default();
         if model.is_sealed {
             let refused = self.warehouse.resume(&name(table));

@@ -3,7 +3,9 @@
 mod support;
 
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
-use rowmark_warehouse::{Error, RECORD_BYTES_MAX, TableFilter, TableName, UdfTable};
+use rowmark_warehouse::{
+    Error, FileWarehouse, RECORD_BYTES_MAX, Seal, TableFilter, TableName, UdfTable, Warehouse,
+};
 use support::{batch_of, code, dataset, files_of, open, range, read_all, rows_of_range, schema, seal, write};
 use uuid::Uuid;
 
@@ -172,7 +174,7 @@ fn a_table_has_one_writer() {
     writer.append(range(0, 2), code(1), &batch_of(range(0, 2))).unwrap();
     writer.commit().unwrap();
     // The second warehouse stands for another process: it knows of the writer by its lock only.
-    for warehouse in [warehouse.clone(), rowmark_warehouse::Warehouse::open(folder.path()).unwrap()] {
+    for warehouse in [warehouse.clone(), FileWarehouse::open(folder.path()).unwrap()] {
         assert!(matches!(warehouse.resume(&name), Err(Error::BeingWritten { .. })));
         assert!(matches!(warehouse.copy(&name, &other), Err(Error::BeingWritten { .. })));
     }
@@ -190,7 +192,7 @@ fn two_writers_that_do_not_know_each_other_do_not_share_a_segment() {
     let (folder, warehouse) = open();
     let name = dataset("a");
     write(&warehouse, &name, &[range(0, 2)]);
-    let stranger = rowmark_warehouse::Warehouse::open(folder.path()).unwrap();
+    let stranger = FileWarehouse::open(folder.path()).unwrap();
     let mut first = warehouse.resume(&name).unwrap();
     let mut second = stranger.resume(&name).unwrap();
     first.append(range(2, 5), code(1), &batch_of(range(2, 5))).unwrap();
@@ -296,7 +298,47 @@ fn a_folder_that_cannot_be_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, b"").unwrap();
-    let error = rowmark_warehouse::Warehouse::open(&path).unwrap_err();
+    let error = FileWarehouse::open(&path).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot create the folder {}", path.display()));
     assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_table_is_sealed_with_the_input_rows_that_failed() {
+    let (folder, warehouse) = open();
+    let (name, copy) = (dataset("a"), dataset("b"));
+    write(&warehouse, &name, &[range(1, 4), range(6, 9)]);
+    let failed = RowRanges::from_iter([range(0, 1), range(4, 6), range(9, 10)]);
+    let with_failed = |rows_in, failed: &RowRanges| Seal { failed: failed.clone(), ..seal(rows_in) };
+
+    let refused = |seal| warehouse.resume(&name).unwrap().seal(seal).unwrap_err();
+    let error = refused(with_failed(11, &failed));
+    assert!(
+        matches!(&error, Error::Incomplete { missing, .. } if missing.to_string() == "10..11"),
+        "{error}"
+    );
+    let error = refused(with_failed(9, &failed));
+    assert!(matches!(&error, Error::Incomplete { surplus, .. } if surplus.to_string() == "9..10"), "{error}");
+    let error = refused(with_failed(10, &range(3, 6).into()));
+    assert!(error.to_string().contains("rows 3..6 overlap with rows 3..4"), "{error}");
+
+    let table = warehouse.resume(&name).unwrap().seal(with_failed(10, &failed)).unwrap();
+    assert_eq!(table.seal(), Some(&with_failed(10, &failed)));
+    assert_eq!(table.processed().to_string(), "1..4, 6..9");
+    assert_eq!(read_all(&table), [rows_of_range(range(1, 4)), rows_of_range(range(6, 9))].concat());
+    warehouse.copy_with_record(&name, &copy, b"mine").unwrap();
+    let copied = warehouse.open_table(&copy).unwrap().unwrap();
+    assert_eq!(copied.seal().unwrap().failed, failed);
+    // A program that knows no holes refuses the footer, and not the segments.
+    let files = files_of(folder.path(), &name);
+    let versions: Vec<u8> = files.iter().map(|file| std::fs::read(file).unwrap()[8]).collect();
+    assert_eq!(versions, [1, 2]);
+}
+
+#[test]
+fn a_table_of_which_all_rows_failed_is_empty() {
+    let (_folder, warehouse) = open();
+    let writer = warehouse.create(&dataset("a"), &schema(), b"").unwrap();
+    let table = writer.seal(Seal { failed: range(0, 5).into(), ..seal(5) }).unwrap();
+    assert_eq!((table.rows_out(), table.seal().unwrap().failed.rows()), (0, 5));
 }

@@ -1,206 +1,169 @@
-//! Every operation on files and folders that this crate does, and nothing else.
+//! The operations on files and folders that this crate does, with errors that say what was being done to what.
 //!
-//! No other module names [`std::fs`]. Each failure says what was being done and to which path. What
-//! a crash may lose is decided here: a file's bytes are durable after [`AppendFile::sync`], a name
-//! in a folder after [`Disk::sync_folder`].
+//! No other module knows how files are reached. What a crash may lose is what [`Os`] says: a file's bytes are
+//! durable after [`AppendFile::sync`], a name in a folder after [`Disk::sync_folder`].
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rowmark_os::Os;
 
 use crate::Error;
 
 /// The file system.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Disk {
-    /// Behaves as a file system without hard links does.
-    pub(crate) is_linking_refused: bool,
+#[derive(Debug, Clone)]
+pub(super) struct Disk {
+    os: Arc<dyn Os>,
 }
 
 impl Disk {
-    /// Makes a folder and those that it is in, unless they are there.
-    pub(crate) fn create_folders(&self, path: &Path) -> Result<(), Error> {
-        fs::create_dir_all(path).map_err(|source| failed("create the folder", path, source))
+    pub(super) fn new(os: Arc<dyn Os>) -> Self {
+        Self { os }
     }
 
-    pub(crate) fn create_folder(&self, path: &Path) -> Result<(), Error> {
-        fs::create_dir(path).map_err(|source| failed("create the folder", path, source))
+    /// Makes a folder and those that it is in, unless they are there; their names are durable then.
+    pub(super) fn create_folders(&self, path: &Path) -> Result<(), Error> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        match self.os.create_folder(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path != parent => {
+                self.create_folders(parent)?;
+                self.create_folder(path)?;
+            }
+            // A file of that name is found out here.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.os.list(path).map_err(failed("create the folder", path))?;
+            }
+            created => created.map_err(failed("create the folder", path))?,
+        }
+        self.sync_folder(parent)
     }
 
-    pub(crate) fn exists(&self, path: &Path) -> Result<bool, Error> {
-        path.try_exists().map_err(|source| failed("look for", path, source))
+    pub(super) fn create_folder(&self, path: &Path) -> Result<(), Error> {
+        self.os.create_folder(path).map_err(failed("create the folder", path))
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> Result<bool, Error> {
+        self.os.exists(path).map_err(failed("look for", path))
     }
 
     /// The names in a folder in alphabetical order, or `None` when there is no such folder.
-    pub(crate) fn list(&self, path: &Path) -> Result<Option<Vec<String>>, Error> {
-        let listing = |source| failed("list the folder", path, source);
-        let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            entries => entries.map_err(listing)?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            // A name that is not text is none that this crate wrote.
-            names.extend(entry.map_err(listing)?.file_name().into_string().ok());
-        }
-        names.sort_unstable();
-        Ok(Some(names))
+    pub(super) fn list(&self, path: &Path) -> Result<Option<Vec<String>>, Error> {
+        none_if_missing(self.os.list(path)).map_err(failed("list the folder", path))
     }
 
     /// Makes a file that is not there yet, for one writer, which holds its lock.
-    pub(crate) fn create_file(&self, path: &Path) -> Result<AppendFile, Error> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .open(path)
-            .map_err(|source| failed("create", path, source))?;
-        // Where locks are not supported, one is not missed: the store as a whole has one writer.
-        let _ = file.try_lock();
+    pub(super) fn create_file(&self, path: &Path) -> Result<AppendFile, Error> {
+        let file = self.os.create_file(path).map_err(failed("create", path))?;
         Ok(AppendFile { file, path: path.to_owned() })
     }
 
     /// Opens a file, or answers `None` when there is none.
-    pub(crate) fn open_file(&self, path: &Path) -> Result<Option<ReadFile>, Error> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(|source| failed("open", path, source))?,
+    pub(super) fn open_file(&self, path: &Path) -> Result<Option<ReadFile>, Error> {
+        let Some(file) = none_if_missing(self.os.open_file(path)).map_err(failed("open", path))? else {
+            return Ok(None);
         };
-        let bytes = file.metadata().map_err(|source| failed("look at", path, source))?.len();
+        let bytes = file.bytes().map_err(failed("look at", path))?;
         Ok(Some(ReadFile { file, path: path.to_owned(), bytes }))
     }
 
-    pub(crate) fn file_bytes(&self, path: &Path) -> Result<u64, Error> {
-        Ok(fs::metadata(path).map_err(|source| failed("look at", path, source))?.len())
+    pub(super) fn file_bytes(&self, path: &Path) -> Result<u64, Error> {
+        self.os.file_bytes(path).map_err(failed("look at", path))
     }
 
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        fs::rename(from, to).map_err(|source| failed("rename", from, source))
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        self.os.rename(from, to).map_err(failed("rename", from))
     }
 
     /// Gives a file a second name; where that is refused, makes a durable copy of it.
-    pub(crate) fn link_or_copy(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        if !self.is_linking_refused && fs::hard_link(from, to).is_ok() {
+    pub(super) fn link_or_copy(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        if self.os.hard_link(from, to).is_ok() {
             return Ok(());
         }
         // What is wrong with the source or with the target, if anything is, shows up here again.
-        fs::copy(from, to).map_err(|source| failed("copy", from, source))?;
-        let copy = File::open(to).and_then(|file| file.sync_all());
-        copy.map_err(|source| failed("sync", to, source))
+        self.os.copy(from, to).map_err(failed("copy", from))?;
+        self.os.open_file(to).and_then(|copy| copy.sync()).map_err(failed("sync", to))
     }
 
     /// Makes the names in a folder durable.
-    pub(crate) fn sync_folder(&self, path: &Path) -> Result<(), Error> {
-        if cfg!(unix) {
-            let synced = File::open(path).and_then(|folder| folder.sync_all());
-            synced.map_err(|source| failed("sync the folder", path, source))?;
-        }
-        Ok(())
+    pub(super) fn sync_folder(&self, path: &Path) -> Result<(), Error> {
+        self.os.sync_folder(path).map_err(failed("sync the folder", path))
     }
 
-    pub(crate) fn remove_file_if_there(&self, path: &Path) -> Result<(), Error> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
-            _ => Ok(()),
-        }
+    pub(super) fn remove_file_if_there(&self, path: &Path) -> Result<(), Error> {
+        none_if_missing(self.os.remove_file(path)).map(drop).map_err(failed("remove", path))
     }
 
-    pub(crate) fn remove_folder_if_there(&self, path: &Path) -> Result<(), Error> {
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("remove the folder", path, error))
-            }
-            _ => Ok(()),
-        }
+    pub(super) fn remove_folder_if_there(&self, path: &Path) -> Result<(), Error> {
+        none_if_missing(self.os.remove_folder(path)).map(drop).map_err(failed("remove the folder", path))
     }
 }
 
 /// A file that one writer appends to.
 #[derive(Debug)]
-pub(crate) struct AppendFile {
-    file: File,
+pub(super) struct AppendFile {
+    file: Box<dyn rowmark_os::AppendFile>,
     path: PathBuf,
 }
 
 impl AppendFile {
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|source| failed("write to", &self.path, source))
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.append(bytes).map_err(failed("write to", &self.path))
     }
 
     /// Takes note that the file has been renamed.
-    pub(crate) fn set_path(&mut self, path: PathBuf) {
+    pub(super) fn set_path(&mut self, path: PathBuf) {
         self.path = path;
     }
 
     /// Makes what was appended durable, with one `fdatasync`.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(|source| failed("sync", &self.path, source))
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.file.sync().map_err(failed("sync", &self.path))
     }
 }
 
 /// A file that any number of threads read.
 #[derive(Debug)]
-pub(crate) struct ReadFile {
-    file: File,
+pub(super) struct ReadFile {
+    file: Box<dyn rowmark_os::ReadFile>,
     path: PathBuf,
     bytes: u64,
 }
 
 impl ReadFile {
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The length of the file when it was opened.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Reads at a place, without moving a cursor that others may use.
-    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        read_exact_at(&self.file, buffer, offset).map_err(|source| failed("read", &self.path, source))
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.file.read_at(buffer, offset).map_err(failed("read", &self.path))
     }
 
     /// Makes durable what others wrote to the file.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(|source| failed("sync", &self.path, source))
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        self.file.sync().map_err(failed("sync", &self.path))
     }
 
     /// Whether a writer holds the file.
-    pub(crate) fn is_being_written(&self) -> bool {
-        match self.file.try_lock_shared() {
-            Ok(()) => {
-                // The lock would end with the handle in any case.
-                let _ = self.file.unlock();
-                false
-            }
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(_)) => false,
-        }
+    pub(super) fn is_being_written(&self) -> bool {
+        self.file.is_being_written()
     }
 }
 
-#[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    use std::os::windows::fs::FileExt;
-    while !buffer.is_empty() {
-        match file.seek_read(buffer, offset) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => {
-                buffer = &mut buffer[read..];
-                offset += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+fn none_if_missing<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
+    match answer {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        answer => answer.map(Some),
     }
-    Ok(())
 }
 
-fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io { action, path: path.to_owned(), source }
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { action, path, source }
 }

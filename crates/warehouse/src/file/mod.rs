@@ -4,18 +4,30 @@
 //! (or taken apart) under a name that no table has, and gets (or loses) its own name with one
 //! `rename(2)`. Names that begin with a dot are left over from a crash and are never read.
 
+mod batches;
+mod disk;
+mod format;
+mod open;
+mod segment;
+mod writer;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rowmark_os::{Os, System};
 use rowmark_rows::RowSchema;
 
-use crate::disk::Disk;
-use crate::format::batch::first_unsupported;
-use crate::format::footer::Footer;
-use crate::open::{self, FOOTER_FILE, segment_number};
-use crate::writer::{TableWriter, write_footer};
-use crate::{Error, Table, TableFilter, TableName};
+use crate::writer::check_record;
+use crate::{Error, Seal, Table, TableFilter, TableName, TableWriter, Warehouse};
+use disk::Disk;
+use format::footer::Footer;
+use open::{FOOTER_FILE, Opened, segment_number};
+use writer::{FileWriter, write_footer};
+
+pub(crate) use format::batch::check_columns;
+pub use format::{BATCH_BYTES_MAX, RECORD_BYTES_MAX};
+pub use segment::DroppedTail;
 
 const NEW_PREFIX: &str = ".new-";
 const DROPPED_PREFIX: &str = ".drop-";
@@ -23,36 +35,20 @@ const DROPPED_PREFIX: &str = ".drop-";
 /// A folder of tables; cheap to clone, and shared by threads.
 ///
 /// ```
-/// use rowmark_hashing::ContentHash;
-/// use rowmark_rows::{RowRange, RowSchema};
-/// use rowmark_warehouse::{CodeId, DatasetName, Seal, TableName, Warehouse};
+/// use rowmark_rows::RowSchema;
+/// use rowmark_warehouse::{DatasetName, FileWarehouse, TableFilter, TableName, Warehouse};
 ///
 /// # let folder = tempfile::tempdir()?;
-/// let warehouse = Warehouse::open(folder.path())?;
-/// let name = TableName::dataset(DatasetName::new("squares")?, 1);
-/// let schema = RowSchema::of::<u64>()?;
-/// let code = CodeId::new(ContentHash::of(&"x * x")?);
+/// let warehouse = FileWarehouse::open(folder.path())?;
+/// let name = TableName::dataset(DatasetName::new("cats")?, 1);
+/// warehouse.create(&name, &RowSchema::of::<u64>()?, b"")?;
 ///
-/// let mut writer = warehouse.create(&name, &schema, b"")?;
-/// writer.append(RowRange::new(0, 3), code, &schema.encode(&[0_u64, 1, 4])?)?;
-/// writer.commit()?;                       // from here on, no crash can lose these rows
-/// drop(writer);
-///
-/// let mut writer = warehouse.resume(&name)?;
-/// assert_eq!(writer.processed().to_string(), "0..3");
-/// writer.append(RowRange::new(3, 4), code, &schema.encode(&[9_u64])?)?;
-/// let content_hash = ContentHash::of(&[0_u64, 1, 4, 9])?;
-/// let table = writer.seal(Seal { rows_in: 4, content_hash, record: Vec::new() })?;
-///
-/// let mut rows = Vec::new();
-/// for batch in table.scan() {
-///     rows.extend(schema.decode::<u64>(&batch?)?);
-/// }
-/// assert_eq!(rows, [0, 1, 4, 9]);
+/// let again = FileWarehouse::open(folder.path())?;
+/// assert_eq!(again.list(&TableFilter::Datasets)?, [name]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Warehouse {
+pub struct FileWarehouse {
     shared: Arc<Shared>,
 }
 
@@ -64,192 +60,27 @@ struct Shared {
     busy: Mutex<BTreeSet<TableName>>,
 }
 
-impl Warehouse {
+impl FileWarehouse {
     /// Opens the tables in a folder, which is made if it is not there.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] when the folder cannot be made.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
-        Self::open_on(folder.as_ref(), Disk::default())
+        Self::open_on(Arc::new(System), folder)
     }
 
-    fn open_on(folder: &Path, disk: Disk) -> Result<Self, Error> {
-        let folder = folder.to_owned();
+    /// Opens the tables in a folder of another machine than the one that the program runs on.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileWarehouse::open`].
+    pub fn open_on(os: Arc<dyn Os>, folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let (folder, disk) = (folder.as_ref().to_owned(), Disk::new(os));
         disk.create_folders(&folder)?;
+        // A process that was killed may have given names and never synced them.
+        disk.sync_folder(&folder)?;
         Ok(Self { shared: Arc::new(Shared { folder, disk, busy: Mutex::default() }) })
-    }
-
-    /// Makes a table, which is empty and durable when this answers.
-    ///
-    /// `record` is kept with the table for the caller and may hold up to
-    /// [`RECORD_BYTES_MAX`](crate::RECORD_BYTES_MAX) bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TableExists`], [`Error::BeingWritten`], [`Error::UnsupportedColumn`],
-    /// [`Error::TooLarge`], or [`Error::Io`].
-    pub fn create(&self, name: &TableName, schema: &RowSchema, record: &[u8]) -> Result<TableWriter, Error> {
-        if let Some((field, data_type)) = first_unsupported("", schema.arrow().fields()) {
-            return Err(Error::UnsupportedColumn { field, data_type });
-        }
-        let busy = self.occupy(name)?;
-        self.refuse_if_exists(name)?;
-        let mut writer = self.put_together(name, |folder| {
-            TableWriter::create(self.clone(), busy, folder.to_owned(), schema, record)
-        })?;
-        writer.set_folder(self.table_folder(name));
-        Ok(writer)
-    }
-
-    /// Goes on with a table that is not sealed: what it holds is verified and made durable.
-    ///
-    /// The writer begins a new segment at its first append; those that are there stay as they are.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TableMissing`], [`Error::TableSealed`], [`Error::BeingWritten`],
-    /// [`Error::Damaged`], [`Error::NewerFormat`], or [`Error::Io`].
-    pub fn resume(&self, name: &TableName) -> Result<TableWriter, Error> {
-        let busy = self.occupy(name)?;
-        let table = self.open_existing(name)?;
-        if table.seal().is_some() {
-            return Err(Error::TableSealed { table: name.clone() });
-        }
-        refuse_if_written(&table)?;
-        // A process that was killed may have written frames and never synced them. They are about
-        // to be relied on, so they become durable first.
-        for segment in &table.contents().segments {
-            segment.file.sync()?;
-        }
-        TableWriter::resume(self.clone(), busy, self.table_folder(name), &table)
-    }
-
-    /// Opens a table for reading, or answers `None` when there is none of that name.
-    ///
-    /// A sealed table opens without a look at its rows; of another, every batch is verified.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Damaged`], [`Error::NewerFormat`], or [`Error::Io`].
-    pub fn open_table(&self, name: &TableName) -> Result<Option<Table>, Error> {
-        let table = open::open_table(&self.shared.disk, name, &self.table_folder(name))?;
-        if let Some(dropped) = table.as_ref().and_then(Table::dropped_tail) {
-            tracing::warn!(table = %name, "{dropped}; it was not committed and is left out");
-        }
-        Ok(table)
-    }
-
-    /// Gives a table another name, durably.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TableMissing`], [`Error::TableExists`], [`Error::BeingWritten`], or [`Error::Io`].
-    pub fn rename(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
-        self.refuse_if_exists(to)?;
-        self.refuse_if_missing(from)?;
-        let _busy = (self.occupy(from)?, self.occupy(to)?);
-        self.shared.disk.rename(&self.table_folder(from), &self.table_folder(to))?;
-        self.shared.disk.sync_folder(&self.shared.folder)
-    }
-
-    /// Makes a second table of the same rows, in time that does not depend on their number.
-    ///
-    /// Both share their segment files by hard links, and go on from there on their own; where the
-    /// file system refuses links, the files are copied.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TableMissing`], [`Error::TableExists`], [`Error::BeingWritten`], or [`Error::Io`].
-    pub fn copy(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
-        self.copy_files(from, to, None)
-    }
-
-    /// Copies a sealed table, as [`Warehouse::copy`] does, and stores another record with it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Warehouse::copy`]; also [`Error::TableNotSealed`], [`Error::TooLarge`], and
-    /// [`Error::Damaged`] when the footer is.
-    pub fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error> {
-        self.copy_files(from, to, Some(record))
-    }
-
-    /// Removes a table; answers whether it was there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BeingWritten`], or [`Error::Io`].
-    pub fn drop(&self, name: &TableName) -> Result<bool, Error> {
-        let _busy = self.occupy(name)?;
-        let folder = self.table_folder(name);
-        let disk = &self.shared.disk;
-        if !disk.exists(&folder)? {
-            return Ok(false);
-        }
-        let dropped = self.shared.folder.join(format!("{DROPPED_PREFIX}{name}"));
-        disk.remove_folder_if_there(&dropped)?;
-        disk.rename(&folder, &dropped)?;
-        disk.sync_folder(&self.shared.folder)?;
-        disk.remove_folder_if_there(&dropped)?;
-        Ok(true)
-    }
-
-    /// The names of tables, in alphabetical order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`].
-    pub fn list(&self, filter: &TableFilter) -> Result<Vec<TableName>, Error> {
-        let names = self.shared.disk.list(&self.shared.folder)?.unwrap_or_default();
-        let tables = names.iter().filter_map(|name| name.parse().ok());
-        Ok(tables.filter(|table| filter.matches(table)).collect())
-    }
-
-    /// Whether a table is there and sealed; its rows are not looked at.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`].
-    pub fn is_sealed(&self, name: &TableName) -> Result<bool, Error> {
-        self.shared.disk.exists(&self.table_folder(name).join(FOOTER_FILE))
-    }
-
-    /// The size of a table's files, or `None` when there is no such table.
-    ///
-    /// Files that it shares with a copy count for both.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`].
-    pub fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error> {
-        let folder = self.table_folder(name);
-        let Some(files) = self.shared.disk.list(&folder)? else { return Ok(None) };
-        let mut bytes = 0;
-        for file in files {
-            bytes += self.shared.disk.file_bytes(&folder.join(file))?;
-        }
-        Ok(Some(bytes))
-    }
-
-    /// Removes what crashes left behind: tables that were not whole yet, or not whole any more.
-    ///
-    /// It is for the one process that writes the store; answers how many were removed.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`].
-    pub fn remove_leftovers(&self) -> Result<usize, Error> {
-        let mut removed = 0;
-        for name in self.shared.disk.list(&self.shared.folder)?.unwrap_or_default() {
-            let table = name.strip_prefix(NEW_PREFIX).or_else(|| name.strip_prefix(DROPPED_PREFIX));
-            let Some(Ok(table)) = table.map(str::parse) else { continue };
-            // What another thread is making right now is not left over.
-            let Ok(_busy) = self.occupy(&table) else { continue };
-            self.shared.disk.remove_folder_if_there(&self.shared.folder.join(&name))?;
-            removed += 1;
-        }
-        Ok(removed)
     }
 
     fn copy_files(&self, from: &TableName, to: &TableName, record: Option<&[u8]>) -> Result<(), Error> {
@@ -292,14 +123,22 @@ impl Warehouse {
     }
 
     fn footer_with_record(&self, name: &TableName, record: &[u8]) -> Result<Footer, Error> {
-        crate::writer::check_record(name, record)?;
-        let table = self.open_existing(name)?;
-        let seal = table.seal().ok_or_else(|| Error::TableNotSealed { table: name.clone() })?.clone();
-        Footer::of_table(&table, crate::Seal { record: record.to_vec(), ..seal })
+        check_record(name, record)?;
+        let opened = self.open_existing(name)?;
+        let seal = opened.table.seal().ok_or_else(|| Error::TableNotSealed { table: name.clone() })?;
+        opened.footer(Seal { record: record.to_vec(), ..seal.clone() })
     }
 
-    fn open_existing(&self, name: &TableName) -> Result<Table, Error> {
-        self.open_table(name)?.ok_or_else(|| Error::TableMissing { table: name.clone() })
+    fn open_files(&self, name: &TableName) -> Result<Option<Opened>, Error> {
+        let opened = open::open_table(&self.shared.disk, name, &self.table_folder(name))?;
+        if let Some(dropped) = opened.as_ref().and_then(|opened| opened.table.dropped_tail()) {
+            tracing::warn!(table = %name, "{dropped}; it was not committed and is left out");
+        }
+        Ok(opened)
+    }
+
+    fn open_existing(&self, name: &TableName) -> Result<Opened, Error> {
+        self.open_files(name)?.ok_or_else(|| Error::TableMissing { table: name.clone() })
     }
 
     /// Puts a table together in a folder without a table's name, and then gives it its name.
@@ -344,7 +183,7 @@ impl Warehouse {
         Ok(())
     }
 
-    pub(crate) fn disk(&self) -> &Disk {
+    fn disk(&self) -> &Disk {
         &self.shared.disk
     }
 
@@ -361,15 +200,123 @@ impl Warehouse {
     }
 }
 
+impl Warehouse for FileWarehouse {
+    fn create(
+        &self,
+        name: &TableName,
+        schema: &RowSchema,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        check_columns(schema)?;
+        let busy = self.occupy(name)?;
+        self.refuse_if_exists(name)?;
+        let mut writer = self.put_together(name, |folder| {
+            FileWriter::create(self.clone(), busy, folder.to_owned(), schema, record)
+        })?;
+        writer.set_folder(self.table_folder(name));
+        Ok(Box::new(writer))
+    }
+
+    fn resume(&self, name: &TableName) -> Result<Box<dyn TableWriter>, Error> {
+        let busy = self.occupy(name)?;
+        let opened = self.open_existing(name)?;
+        if opened.table.seal().is_some() {
+            return Err(Error::TableSealed { table: name.clone() });
+        }
+        // A writer of another process holds the newest segment.
+        if opened.segments.last().is_some_and(|segment| segment.file.is_being_written()) {
+            return Err(Error::BeingWritten { table: name.clone() });
+        }
+        // A writer before may have written frames and given names, and died or failed before it synced
+        // them. They are about to be relied on, so they become durable first.
+        for segment in &*opened.segments {
+            segment.file.sync()?;
+        }
+        self.disk().sync_folder(&self.table_folder(name))?;
+        self.disk().sync_folder(&self.shared.folder)?;
+        Ok(Box::new(FileWriter::resume(self.clone(), busy, self.table_folder(name), &opened)?))
+    }
+
+    fn open_table(&self, name: &TableName) -> Result<Option<Table>, Error> {
+        Ok(self.open_files(name)?.map(|opened| opened.table))
+    }
+
+    fn rename(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
+        self.refuse_if_exists(to)?;
+        self.refuse_if_missing(from)?;
+        let _busy = (self.occupy(from)?, self.occupy(to)?);
+        // As in `resume`: the seal, above all.
+        self.shared.disk.sync_folder(&self.table_folder(from))?;
+        self.shared.disk.rename(&self.table_folder(from), &self.table_folder(to))?;
+        self.shared.disk.sync_folder(&self.shared.folder)
+    }
+
+    fn copy(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
+        self.copy_files(from, to, None)
+    }
+
+    fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error> {
+        self.copy_files(from, to, Some(record))
+    }
+
+    fn drop(&self, name: &TableName) -> Result<bool, Error> {
+        let _busy = self.occupy(name)?;
+        let folder = self.table_folder(name);
+        let disk = &self.shared.disk;
+        if !disk.exists(&folder)? {
+            return Ok(false);
+        }
+        let dropped = self.shared.folder.join(format!("{DROPPED_PREFIX}{name}"));
+        disk.remove_folder_if_there(&dropped)?;
+        disk.rename(&folder, &dropped)?;
+        disk.sync_folder(&self.shared.folder)?;
+        disk.remove_folder_if_there(&dropped)?;
+        Ok(true)
+    }
+
+    fn list(&self, filter: &TableFilter) -> Result<Vec<TableName>, Error> {
+        let names = self.shared.disk.list(&self.shared.folder)?.unwrap_or_default();
+        let tables = names.iter().filter_map(|name| name.parse().ok());
+        Ok(tables.filter(|table| filter.matches(table)).collect())
+    }
+
+    fn is_sealed(&self, name: &TableName) -> Result<bool, Error> {
+        self.shared.disk.exists(&self.table_folder(name).join(FOOTER_FILE))
+    }
+
+    fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error> {
+        let folder = self.table_folder(name);
+        let Some(files) = self.shared.disk.list(&folder)? else { return Ok(None) };
+        let mut bytes = 0;
+        for file in files {
+            bytes += self.shared.disk.file_bytes(&folder.join(file))?;
+        }
+        Ok(Some(bytes))
+    }
+
+    fn remove_leftovers(&self) -> Result<usize, Error> {
+        let mut removed = 0;
+        for name in self.shared.disk.list(&self.shared.folder)?.unwrap_or_default() {
+            let table = name.strip_prefix(NEW_PREFIX).or_else(|| name.strip_prefix(DROPPED_PREFIX));
+            let Some(Ok(table)) = table.map(str::parse) else { continue };
+            // What another thread is making right now is not left over.
+            let Ok(_busy) = self.occupy(&table) else { continue };
+            self.shared.disk.remove_folder_if_there(&self.shared.folder.join(&name))?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
 /// The reservation of a table, which ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Busy {
-    warehouse: Warehouse,
+struct Busy {
+    warehouse: FileWarehouse,
     table: TableName,
 }
 
 impl Busy {
-    pub(crate) fn table(&self) -> &TableName {
+    fn table(&self) -> &TableName {
         &self.table
     }
 }
@@ -377,48 +324,5 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.warehouse.busy().remove(&self.table);
-    }
-}
-
-/// Refuses a table whose newest segment a writer of another process holds.
-fn refuse_if_written(table: &Table) -> Result<(), Error> {
-    let newest = table.contents().segments.last();
-    if newest.is_some_and(|segment| segment.file.is_being_written()) {
-        return Err(Error::BeingWritten { table: table.name().clone() });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use rowmark_hashing::ContentHash;
-    use rowmark_rows::RowRange;
-
-    use super::*;
-    use crate::{CodeId, DatasetName};
-
-    fn dataset(name: &str) -> TableName {
-        TableName::dataset(DatasetName::new(name).unwrap(), 1)
-    }
-
-    #[test]
-    fn where_links_are_refused_files_are_copied() {
-        let folder = tempfile::tempdir().unwrap();
-        let warehouse = Warehouse::open_on(folder.path(), Disk { is_linking_refused: true }).unwrap();
-        let schema = RowSchema::of::<u64>().unwrap();
-        let code = CodeId::new(ContentHash::from_bytes([1; 32]));
-        let mut writer = warehouse.create(&dataset("a"), &schema, b"").unwrap();
-        writer.append(RowRange::new(0, 2), code, &schema.encode(&[7_u64, 8]).unwrap()).unwrap();
-        writer.commit().unwrap();
-        drop(writer);
-        warehouse.copy(&dataset("a"), &dataset("b")).unwrap();
-
-        let file = |name: &str| warehouse.table_folder(&dataset(name)).join("000001.seg");
-        let before = std::fs::read(file("a")).unwrap();
-        std::fs::write(file("a"), b"").unwrap();
-        assert_eq!(std::fs::read(file("b")).unwrap(), before);
-        let table = warehouse.open_table(&dataset("b")).unwrap().unwrap();
-        let batch = table.scan().next().unwrap().unwrap();
-        assert_eq!(schema.decode::<u64>(&batch).unwrap(), [7, 8]);
     }
 }

@@ -1,17 +1,19 @@
 //! Opens a table: from its footer when it is sealed, else from its segments, each of them verified.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rowmark_rows::RowSchema;
 
-use crate::disk::{Disk, ReadFile};
+use super::batches::SegmentBatches;
+use super::disk::{Disk, ReadFile};
+use super::format::batch::{BatchEncoder, decode_schema};
+use super::format::footer::{Footer, FooterSegment};
+use super::format::header::{Header, Predecessor};
+use super::segment::{Segment, read_followed, read_header, read_open_end};
 use crate::error::Damage;
-use crate::format::batch::{BatchEncoder, decode_schema};
-use crate::format::footer::{Footer, FooterSegment};
-use crate::format::header::{Header, Predecessor};
-use crate::segment::{read_followed, read_header, read_open_end};
-use crate::table::{Contents, Frame, Seal, Segment, Table};
-use crate::{Error, TableName};
+use crate::table::{Contents, Frame, Place, Seal, Table};
+use crate::{DroppedTail, Error, TableName};
 
 /// The file that makes a table sealed.
 pub(crate) const FOOTER_FILE: &str = "footer";
@@ -27,17 +29,50 @@ pub(crate) fn segment_number(file: &str) -> Option<u32> {
     (segment_file(number) == file).then_some(number)
 }
 
-/// Opens a table, or answers `None` when there is no such folder.
-pub(crate) fn open_table(disk: &Disk, name: &TableName, folder: &Path) -> Result<Option<Table>, Error> {
-    let Some(files) = disk.list(folder)? else { return Ok(None) };
-    let contents = match disk.open_file(&folder.join(FOOTER_FILE))? {
-        Some(footer) => open_sealed(disk, name, folder, &footer)?,
-        None => open_unsealed(disk, name, folder, &files)?,
-    };
-    Ok(Some(Table::new(contents)))
+/// A table whose files are open.
+pub(super) struct Opened {
+    pub(super) table: Table,
+    pub(super) segments: Arc<[Segment]>,
 }
 
-fn open_sealed(disk: &Disk, name: &TableName, folder: &Path, footer: &ReadFile) -> Result<Contents, Error> {
+/// Opens a table, or answers `None` when there is no such folder.
+pub(super) fn open_table(disk: &Disk, name: &TableName, folder: &Path) -> Result<Option<Opened>, Error> {
+    let Some(files) = disk.list(folder)? else { return Ok(None) };
+    let found = match disk.open_file(&folder.join(FOOTER_FILE))? {
+        Some(footer) => open_sealed(disk, folder, &footer)?,
+        None => open_unsealed(disk, folder, &files)?,
+    };
+    let Found { schema, record, seal, segments, frames, dropped_tail } = found;
+    let segments: Arc<[Segment]> = segments.into();
+    let batches = Box::new(SegmentBatches { segments: segments.clone(), schema: schema.clone() });
+    let contents = Contents { name: name.clone(), schema, record, seal, frames, dropped_tail, batches };
+    Ok(Some(Opened { table: Table::new(contents), segments }))
+}
+
+impl Opened {
+    /// The footer of the table, sealed in this way.
+    pub(super) fn footer(&self, seal: Seal) -> Result<Footer, Error> {
+        let encoder = BatchEncoder::new(self.table.name(), self.table.schema())?;
+        Ok(Footer {
+            schema_ipc: encoder.schema_ipc().to_vec(),
+            seal,
+            segments: self.segments.iter().map(Segment::listed).collect(),
+            frames: self.table.frames().to_vec(),
+        })
+    }
+}
+
+/// What the files of a table say.
+struct Found {
+    schema: RowSchema,
+    record: Vec<u8>,
+    seal: Option<Seal>,
+    segments: Vec<Segment>,
+    frames: Vec<Frame>,
+    dropped_tail: Option<DroppedTail>,
+}
+
+fn open_sealed(disk: &Disk, folder: &Path, footer: &ReadFile) -> Result<Found, Error> {
     let mut bytes = vec![0; footer.bytes() as usize];
     footer.read_at(&mut bytes, 0)?;
     let Footer { schema_ipc, seal, segments, frames } =
@@ -45,10 +80,8 @@ fn open_sealed(disk: &Disk, name: &TableName, folder: &Path, footer: &ReadFile) 
     let schema = read_schema(footer, &schema_ipc)?;
     let segments =
         segments.iter().map(|segment| open_listed(disk, folder, segment)).collect::<Result<_, _>>()?;
-    let mut contents = Contents::new(name.clone(), schema, segments, frames)?;
-    contents.record.clone_from(&seal.record);
-    contents.seal = Some(seal);
-    Ok(contents)
+    let record = seal.record.clone();
+    Ok(Found { schema, record, seal: Some(seal), segments, frames, dropped_tail: None })
 }
 
 /// Opens a segment that a footer lists; what it holds is verified when it is read.
@@ -73,7 +106,7 @@ fn open_segment(disk: &Disk, folder: &Path, number: u32) -> Result<ReadFile, Err
     })
 }
 
-fn open_unsealed(disk: &Disk, name: &TableName, folder: &Path, files: &[String]) -> Result<Contents, Error> {
+fn open_unsealed(disk: &Disk, folder: &Path, files: &[String]) -> Result<Found, Error> {
     let last = files.iter().filter_map(|file| segment_number(file)).max().unwrap_or(1);
     let mut opened = Vec::new();
     for number in 1..=last {
@@ -90,7 +123,7 @@ fn open_unsealed(disk: &Disk, name: &TableName, folder: &Path, files: &[String])
     let mut successors: Vec<Option<Predecessor>> =
         opened.iter().skip(1).map(|(_, header, _)| header.predecessor).collect();
     successors.push(None);
-    let (mut segments, mut frames, mut dropped) = (Vec::new(), Vec::new(), None);
+    let (mut segments, mut frames, mut dropped_tail) = (Vec::new(), Vec::new(), None);
     for (index, ((file, header, header_bytes), successor)) in opened.into_iter().zip(successors).enumerate() {
         let is_chained = header.predecessor.is_some() == (index > 0);
         let is_expected = successor.is_none_or(|successor| successor.identity == header.identity);
@@ -103,14 +136,25 @@ fn open_unsealed(disk: &Disk, name: &TableName, folder: &Path, files: &[String])
             }
             None => read_open_end(&file, header.identity, header_bytes)?,
         };
-        frames.extend(found.frames.iter().map(|head| Frame::new(head, index as u32)));
-        dropped = found.dropped;
+        frames.extend(found.frames.iter().map(|head| head.indexed(index as u32)));
+        dropped_tail = found.dropped;
         segments.push(Segment { file, number: header.number, identity: header.identity, bytes: found.bytes });
     }
-    let mut contents = Contents::new(name.clone(), schema, segments, frames)?;
-    contents.record = record;
-    contents.dropped = dropped;
-    Ok(contents)
+    refuse_overlap(&mut frames, &segments)?;
+    Ok(Found { schema, record, seal: None, segments, frames, dropped_tail })
+}
+
+/// Refuses a table in which an input row was committed twice.
+fn refuse_overlap(frames: &mut [Frame], segments: &[Segment]) -> Result<(), Error> {
+    frames.sort_unstable_by_key(Frame::range);
+    let Some(pair) = frames.windows(2).find(|pair| pair[0].range.end() > pair[1].range.start()) else {
+        return Ok(());
+    };
+    let range = pair[0].range.intersect(pair[1].range).unwrap_or(pair[1].range);
+    let later = pair.iter().map(|frame| frame.place).max_by_key(|place| (place.segment, place.offset));
+    let Place { segment, offset, .. } = later.unwrap_or_default();
+    let path = segments[segment as usize].file.path().to_owned();
+    Err(Error::Damaged { path, offset, damage: Damage::Overlap { range } })
 }
 
 /// All segments of a table have the schema of the first.
@@ -138,25 +182,4 @@ fn read_schema(file: &ReadFile, schema_ipc: &[u8]) -> Result<RowSchema, Error> {
 fn foreign(file: &ReadFile, number: u32) -> Error {
     let damage = Damage::ForeignSegment { number };
     Error::Damaged { path: file.path().to_owned(), offset: 0, damage }
-}
-
-impl Footer {
-    /// The footer of a table, sealed in this way.
-    pub(crate) fn of_table(table: &Table, seal: Seal) -> Result<Self, Error> {
-        let Contents { name, schema, segments, frames, .. } = table.contents();
-        let encoder = BatchEncoder::new(schema).map_err(|source| Error::Encode {
-            table: name.clone(),
-            what: "the schema",
-            source,
-        })?;
-        let segments = segments
-            .iter()
-            .map(|Segment { number, identity, bytes, .. }| FooterSegment {
-                number: *number,
-                identity: *identity,
-                bytes: *bytes,
-            })
-            .collect();
-        Ok(Self { schema_ipc: encoder.schema_ipc().to_vec(), seal, segments, frames: frames.clone() })
-    }
 }

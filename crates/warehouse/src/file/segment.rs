@@ -8,12 +8,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::disk::ReadFile;
+use super::format::FORMAT_VERSION;
+use super::format::footer::FooterSegment;
+use super::format::frame::{CHECKED_FROM, FRAME_HEAD_BYTES, FRAME_MARKER, FrameHead};
+use super::format::header::{HEADER_FIXED_BYTES, Header, header_bytes};
 use crate::Error;
-use crate::disk::ReadFile;
 use crate::error::Damage;
-use crate::format::FORMAT_VERSION;
-use crate::format::frame::{CHECKED_FROM, FRAME_HEAD_BYTES, FRAME_MARKER, FrameHead};
-use crate::format::header::{HEADER_FIXED_BYTES, Header, header_bytes};
 
 /// How much of a file is looked at at once.
 const WINDOW_BYTES: u64 = 1 << 20;
@@ -33,6 +34,23 @@ impl fmt::Display for DroppedTail {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, offset, bytes } = self;
         write!(formatter, "{} ends with {bytes} unfinished bytes after byte {offset}", path.display())
+    }
+}
+
+/// An open segment of a table.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) file: ReadFile,
+    pub(super) number: u32,
+    pub(super) identity: u64,
+    /// How much of the file holds frames.
+    pub(super) bytes: u64,
+}
+
+impl Segment {
+    /// As a footer lists it.
+    pub(super) fn listed(&self) -> FooterSegment {
+        FooterSegment { number: self.number, identity: self.identity, bytes: self.bytes }
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use rowmark_hashing::ContentHash;
-use rowmark_rows::{RowRange, RowSchema};
-use rowmark_warehouse::{CodeId, DatasetName, Seal, Table, TableName, Warehouse};
+use rowmark_rows::{RowRange, RowRanges, RowSchema};
+use rowmark_warehouse::{CodeId, DatasetName, FileWarehouse, Seal, Table, TableName, Warehouse};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -55,12 +55,17 @@ pub(crate) fn dataset(name: &str) -> TableName {
 }
 
 pub(crate) fn seal(rows_in: u64) -> Seal {
-    Seal { rows_in, content_hash: ContentHash::from_bytes([9; 32]), record: b"sealed".to_vec() }
+    Seal {
+        rows_in,
+        failed: RowRanges::new(),
+        content_hash: ContentHash::from_bytes([9; 32]),
+        record: b"sealed".to_vec(),
+    }
 }
 
-pub(crate) fn open() -> (TempDir, Warehouse) {
+pub(crate) fn open() -> (TempDir, FileWarehouse) {
     let folder = tempfile::tempdir().unwrap();
-    let warehouse = Warehouse::open(folder.path()).unwrap();
+    let warehouse = FileWarehouse::open(folder.path()).unwrap();
     (folder, warehouse)
 }
 
@@ -69,7 +74,7 @@ pub(crate) fn read_all(table: &Table) -> Vec<Row> {
 }
 
 /// Writes ranges, one commit each.
-pub(crate) fn write(warehouse: &Warehouse, name: &TableName, ranges: &[RowRange]) {
+pub(crate) fn write(warehouse: &dyn Warehouse, name: &TableName, ranges: &[RowRange]) {
     let mut writer = warehouse.create(name, &schema(), b"record").unwrap();
     for range in ranges {
         writer.append(*range, code(1), &batch_of(*range)).unwrap();

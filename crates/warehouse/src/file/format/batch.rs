@@ -15,6 +15,10 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, DataType, FieldRef, SchemaRef};
 use rowmark_rows::RowSchema;
 
+use super::SCHEMA_BYTES_MAX;
+use crate::writer::check_size;
+use crate::{Error, TableName};
+
 /// Buffers are padded to this many bytes: the least that Arrow allows, as many frames are small.
 const ALIGNMENT_BYTES: usize = 8;
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -26,10 +30,15 @@ pub(crate) struct BatchEncoder {
 }
 
 impl BatchEncoder {
-    pub(crate) fn new(schema: &RowSchema) -> Result<Self, ArrowError> {
-        let options = IpcWriteOptions::try_new(ALIGNMENT_BYTES, false, MetadataVersion::V5)?;
-        let mut writer = StreamWriter::try_new_with_options(Vec::new(), schema.arrow(), options)?;
+    pub(crate) fn new(table: &TableName, schema: &RowSchema) -> Result<Self, Error> {
+        let begin = || {
+            let options = IpcWriteOptions::try_new(ALIGNMENT_BYTES, false, MetadataVersion::V5)?;
+            StreamWriter::try_new_with_options(Vec::new(), schema.arrow(), options)
+        };
+        let what = "the schema";
+        let mut writer = begin().map_err(|source| Error::Encode { table: table.clone(), what, source })?;
         let schema_ipc = std::mem::take(writer.get_mut());
+        check_size(table, what, schema_ipc.len(), SCHEMA_BYTES_MAX)?;
         Ok(Self { writer, schema_ipc })
     }
 
@@ -75,8 +84,16 @@ pub(crate) fn decode_batch(payload: &Buffer, schema: SchemaRef) -> Result<Record
     read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version())
 }
 
+/// Refuses columns that cannot be stored in frames of their own.
+pub(crate) fn check_columns(schema: &RowSchema) -> Result<(), Error> {
+    match first_unsupported("", schema.arrow().fields()) {
+        Some((field, data_type)) => Err(Error::UnsupportedColumn { field, data_type }),
+        None => Ok(()),
+    }
+}
+
 /// The first field that cannot be stored in frames of their own.
-pub(crate) fn first_unsupported(path: &str, fields: &[FieldRef]) -> Option<(String, String)> {
+fn first_unsupported(path: &str, fields: &[FieldRef]) -> Option<(String, String)> {
     fields.iter().find_map(|field| {
         let path = if path.is_empty() { field.name().clone() } else { format!("{path}.{}", field.name()) };
         match field.data_type() {

@@ -3,19 +3,24 @@
 //! With it a table opens without a look at its data. It is written under another name, synced and
 //! renamed, so that it is there whole or not at all; a broken footer is damage.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use rowmark_hashing::ContentHash;
-use rowmark_rows::RowRange;
+use rowmark_rows::{RowRange, RowRanges};
 
 use crate::error::Damage;
-use crate::format::cursor::{Cursor, put_counted};
-use crate::format::frame::FRAME_HEAD_BYTES;
-use crate::format::{FORMAT_VERSION, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
-use crate::table::{Frame, Seal};
+use crate::file::format::cursor::{Cursor, put_counted};
+use crate::file::format::frame::FRAME_HEAD_BYTES;
+use crate::file::format::{RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
+use crate::table::{Frame, Place, Seal, rows_by_code};
 use crate::{CodeId, Error};
 
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"\x89RMEND\r\n";
+/// All input rows have been processed.
+const VERSION_WHOLE: u16 = 1;
+/// Some have failed: those that are in no frame. A program that does not know this must not read it.
+const VERSION_WITH_HOLES: u16 = 2;
+const VERSION_MAX: u16 = VERSION_WITH_HOLES;
 const FIXED_BYTES: usize = 24;
 const SEGMENT_BYTES: usize = 20;
 const CODE_BYTES: usize = 40;
@@ -51,16 +56,6 @@ impl From<Damage> for FooterError {
     }
 }
 
-/// Rows by code: for people, and for the choice of what to compute again.
-pub(crate) fn rows_by_code(frames: &[Frame]) -> BTreeMap<CodeId, u64> {
-    let mut codes = BTreeMap::new();
-    for frame in frames {
-        let rows: &mut u64 = codes.entry(frame.code()).or_default();
-        *rows = rows.saturating_add(frame.rows());
-    }
-    codes
-}
-
 impl Footer {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let count = |items: usize| u32::try_from(items).expect("frames are counted in 32 bits").to_le_bytes();
@@ -70,7 +65,8 @@ impl Footer {
 
         let mut footer = Vec::new();
         footer.extend_from_slice(&FOOTER_MAGIC);
-        footer.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let version = if self.seal.failed.is_empty() { VERSION_WHOLE } else { VERSION_WITH_HOLES };
+        footer.extend_from_slice(&version.to_le_bytes());
         footer.extend_from_slice(&0_u16.to_le_bytes());
         footer.extend_from_slice(&[0; FIXED_BYTES - 12]);
         put_counted(&mut footer, &self.schema_ipc);
@@ -91,13 +87,12 @@ impl Footer {
         }
         footer.extend_from_slice(&count(self.frames.len()));
         for frame in &self.frames {
-            let numbers =
-                [frame.offset, frame.payload_bytes, frame.range.start(), frame.range.end(), frame.rows];
-            for number in numbers {
+            let Frame { range, rows, code, place } = frame;
+            for number in [place.offset, place.payload_bytes, range.start(), range.end(), *rows] {
                 footer.extend_from_slice(&number.to_le_bytes());
             }
-            footer.extend_from_slice(&frame.segment.to_le_bytes());
-            footer.extend_from_slice(&index[&frame.code].to_le_bytes());
+            footer.extend_from_slice(&place.segment.to_le_bytes());
+            footer.extend_from_slice(&index[code].to_le_bytes());
         }
         let bytes = footer.len() as u64;
         footer[16..24].copy_from_slice(&bytes.to_le_bytes());
@@ -111,11 +106,11 @@ impl Footer {
         if cursor.array() != Some(FOOTER_MAGIC) {
             return Err(Damage::ForeignFile { expected: "footer" }.into());
         }
-        match cursor.u16() {
-            Some(version) if version > FORMAT_VERSION => return Err(FooterError::Newer(version)),
-            Some(FORMAT_VERSION) => {}
+        let version = match cursor.u16() {
+            Some(version) if version > VERSION_MAX => return Err(FooterError::Newer(version)),
+            Some(version @ (VERSION_WHOLE | VERSION_WITH_HOLES)) => version,
             _ => return Err(Damage::Checksum { part: "footer" }.into()),
-        }
+        };
         cursor.u16();
         let (Some(stored), Some(bytes)) = (cursor.u32(), cursor.u64()) else {
             return Err(Damage::Truncated { expected: FIXED_BYTES as u64, found: footer.len() as u64 }.into());
@@ -123,7 +118,9 @@ impl Footer {
         if stored != checksum(footer) || bytes != footer.len() as u64 {
             return Err(Damage::Checksum { part: "footer" }.into());
         }
-        let footer = Self::decode_body(&mut cursor).filter(|_| cursor.is_empty());
+        let footer = Self::decode_body(&mut cursor).filter(|footer| {
+            cursor.is_empty() && footer.seal.failed.is_empty() == (version == VERSION_WHOLE)
+        });
         Ok(footer.ok_or(Damage::Contradiction { part: "footer" })?)
     }
 
@@ -145,13 +142,21 @@ impl Footer {
             .map(|_| decode_frame(cursor, &segments, &codes))
             .collect::<Option<_>>()?;
 
+        let processed: RowRanges = frames.iter().map(Frame::range).collect();
+        let failed = processed.missing_in(RowRange::new(0, rows_in));
+        let is_within = processed.span().is_none_or(|span| span.end() <= rows_in);
         let is_ordered = frames.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.start());
         let is_counted = rows_by_code(&frames).into_iter().eq(codes)
             && frames.iter().try_fold(0_u64, |sum, frame| sum.checked_add(frame.rows)) == Some(rows_out);
         let is_bounded =
             schema_ipc.len() as u64 <= SCHEMA_BYTES_MAX && record.len() as u64 <= RECORD_BYTES_MAX;
-        let seal = Seal { rows_in, content_hash, record };
-        (is_ordered && is_counted && is_bounded).then_some(Self { schema_ipc, seal, segments, frames })
+        let seal = Seal { rows_in, failed, content_hash, record };
+        (is_within && is_ordered && is_counted && is_bounded).then_some(Self {
+            schema_ipc,
+            seal,
+            segments,
+            frames,
+        })
     }
 }
 
@@ -167,14 +172,14 @@ fn decode_frame(
     let frame_end = offset.checked_add(FRAME_HEAD_BYTES)?.checked_add(payload_bytes)?;
     let is_within = frame_end <= segments.get(segment as usize)?.bytes;
     let range = (is_within && start < end).then(|| RowRange::new(start, end))?;
-    Some(Frame { range, rows, code, segment, offset, payload_bytes })
+    Some(Frame { range, rows, code, place: Place { segment, offset, payload_bytes } })
 }
 
 impl FooterError {
     pub(crate) fn into_error(self, path: &std::path::Path) -> Error {
         let path = path.to_owned();
         match self {
-            Self::Newer(found) => Error::NewerFormat { path, found, supported: FORMAT_VERSION },
+            Self::Newer(found) => Error::NewerFormat { path, found, supported: VERSION_MAX },
             Self::Damage(damage) => Error::Damaged { path, offset: 0, damage },
         }
     }

@@ -9,8 +9,9 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::RowRange;
 
 use crate::CodeId;
-use crate::format::BATCH_BYTES_MAX;
-use crate::format::cursor::Cursor;
+use crate::file::format::BATCH_BYTES_MAX;
+use crate::file::format::cursor::Cursor;
+use crate::table::{Frame, Place};
 
 pub(crate) const FRAME_MARKER: [u8; 4] = *b"RMFR";
 pub(crate) const FRAME_HEAD_BYTES: u64 = 96;
@@ -33,6 +34,12 @@ impl FrameHead {
     /// Where the frame ends.
     pub(crate) fn end(&self) -> u64 {
         self.offset + FRAME_HEAD_BYTES + self.payload_bytes
+    }
+
+    /// What a table's index keeps of the frame; `segment` is its segment's position.
+    pub(crate) fn indexed(&self, segment: u32) -> Frame {
+        let Self { offset, payload_bytes, range, rows, code, .. } = *self;
+        Frame { range, rows, code, place: Place { segment, offset, payload_bytes } }
     }
 
     /// Writes the head over the first bytes of `frame`, with the checksum of all that follows it.

@@ -4,8 +4,8 @@
 //! damage and never a torn write.
 
 use crate::error::Damage;
-use crate::format::cursor::Cursor;
-use crate::format::{FORMAT_VERSION, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
+use crate::file::format::cursor::Cursor;
+use crate::file::format::{FORMAT_VERSION, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
 
 /// As PNG's: finds text-mode transfers and files of other kinds.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"\x89RMSEG\r\n";

@@ -9,7 +9,7 @@ pub(crate) mod footer;
 pub(crate) mod frame;
 pub(crate) mod header;
 
-/// The format that is written, and the newest that is read.
+/// The format of segments that is written, and the newest that is read.
 pub(crate) const FORMAT_VERSION: u16 = 1;
 /// The longest schema, in bytes of Arrow IPC.
 pub(crate) const SCHEMA_BYTES_MAX: u64 = 16 << 20;
@@ -21,13 +21,13 @@ pub const BATCH_BYTES_MAX: u64 = 4 << 30;
 #[cfg(test)]
 mod tests {
     use rowmark_hashing::ContentHash;
-    use rowmark_rows::RowRange;
+    use rowmark_rows::{RowRange, RowRanges};
 
     use super::footer::{Footer, FooterSegment};
     use super::frame::{FRAME_HEAD_BYTES, FrameHead};
     use super::header::{Header, Predecessor, header_bytes};
     use crate::CodeId;
-    use crate::table::{Frame, Seal};
+    use crate::table::{Frame, Place, Seal};
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -87,14 +87,13 @@ mod tests {
             range: RowRange::new(start, end),
             rows,
             code: code(byte),
-            segment: 0,
-            offset: 128 + 200 * start,
-            payload_bytes: 100 * rows,
+            place: Place { segment: 0, offset: 128 + 200 * start, payload_bytes: 100 * rows },
         };
         let footer = Footer {
             schema_ipc: b"schema".to_vec(),
             seal: Seal {
                 rows_in: 5,
+                failed: RowRanges::new(),
                 content_hash: ContentHash::from_bytes([0xaa; 32]),
                 record: b"record!".to_vec(),
             },
@@ -117,18 +116,39 @@ mod tests {
     }
 
     #[test]
+    fn a_footer_with_holes_is_one_that_older_programs_refuse() {
+        let frame = |start, end| Frame::new(RowRange::new(start, end), 0, code(1));
+        let place = Place { segment: 0, offset: 128, payload_bytes: 0 };
+        let frames = [frame(1, 3), frame(4, 5)].map(|frame| Frame { place, ..frame }).to_vec();
+        let failed = RowRanges::from_iter([RowRange::new(0, 1), RowRange::new(3, 4), RowRange::new(5, 7)]);
+        let (content_hash, record) = (ContentHash::from_bytes([0; 32]), Vec::new());
+        let footer = Footer {
+            schema_ipc: Vec::new(),
+            seal: Seal { rows_in: 7, failed, content_hash, record },
+            segments: vec![FooterSegment { number: 1, identity: 7, bytes: 1_000 }],
+            frames,
+        };
+        let bytes = footer.encode();
+        assert_eq!(bytes[8..10], [2, 0]);
+        assert!(Footer::decode(&bytes).is_ok_and(|read| read == footer));
+    }
+
+    #[test]
     fn a_footer_that_contradicts_itself_is_refused() {
         let frame = Frame {
             range: RowRange::new(0, 2),
             rows: 1,
             code: code(1),
-            segment: 0,
-            offset: 128,
-            payload_bytes: 100,
+            place: Place { segment: 0, offset: 128, payload_bytes: 100 },
         };
-        let footer = |segments, frames| Footer {
+        let footer = |segments, frames: Vec<Frame>| Footer {
             schema_ipc: Vec::new(),
-            seal: Seal { rows_in: 2, content_hash: ContentHash::from_bytes([0; 32]), record: Vec::new() },
+            seal: Seal {
+                rows_in: frames.iter().map(|frame| frame.range.end()).max().unwrap_or(0),
+                failed: RowRanges::new(),
+                content_hash: ContentHash::from_bytes([0; 32]),
+                record: Vec::new(),
+            },
             segments,
             frames,
         };
@@ -143,6 +163,12 @@ mod tests {
         assert!(!is_read(footer(segment(324), vec![later, frame])));
         assert!(!is_read(footer(segment(324), vec![frame, frame])));
         // An offset that would overflow.
-        assert!(!is_read(footer(segment(u64::MAX), vec![Frame { offset: u64::MAX - 3, ..frame }])));
+        let place = Place { offset: u64::MAX - 3, ..frame.place };
+        assert!(!is_read(footer(segment(u64::MAX), vec![Frame { place, ..frame }])));
+        // Input rows beyond the last one, and rows in no frame although none is said to have failed.
+        let whole = || footer(segment(324), vec![frame]);
+        let with_rows_in = |rows_in| Footer { seal: Seal { rows_in, ..whole().seal }, ..whole() };
+        assert!(!is_read(with_rows_in(1)));
+        assert!(!is_read(with_rows_in(3)));
     }
 }
