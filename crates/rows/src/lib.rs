@@ -8,6 +8,7 @@ mod ranges;
 mod sample;
 mod schema;
 mod shape;
+mod size;
 mod type_text;
 
 pub use difference::SchemaDifference;
@@ -15,3 +16,4 @@ pub use error::{CodecError, Error, Unstorable};
 pub use range::RowRange;
 pub use ranges::RowRanges;
 pub use schema::{RowSchema, RowType, VALUE_COLUMN};
+pub use size::row_bytes;

@@ -172,6 +172,14 @@ impl Warehouse for MemoryWarehouse {
         Ok(())
     }
 
+    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
+        let mut tables = self.lock();
+        let mut table = Self::take_over(&tables, from, to)?;
+        table.seal = None;
+        tables.insert(to.clone(), table);
+        Ok(())
+    }
+
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
         let mut tables = self.lock();
         if tables.get(name).is_some_and(|table| table.is_being_written) {

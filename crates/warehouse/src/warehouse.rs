@@ -102,6 +102,14 @@ pub trait Warehouse: Debug + Send + Sync {
     /// footer is.
     fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error>;
 
+    /// Makes a second table of the same rows that is not sealed, whether the first is or not: so that rows that
+    /// failed can be computed after all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Warehouse::copy`].
+    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error>;
+
     /// Removes a table, if it exists; answers whether it did.
     ///
     /// # Errors

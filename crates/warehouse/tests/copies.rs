@@ -8,7 +8,7 @@ use std::fs;
 use std::sync::Arc;
 
 use rowmark_os::{Loss, Simulated};
-use rowmark_warehouse::{Error, FileWarehouse, TableFilter, Warehouse};
+use rowmark_warehouse::{Error, FileWarehouse, Seal, TableFilter, Warehouse};
 use support::{batch_of, code, dataset, files_of, open, range, read_all, rows_of_range, seal, write};
 
 #[test]
@@ -148,4 +148,20 @@ fn where_links_are_refused_files_are_copied() {
     machine.crash(Loss::AllUnsynced);
     let warehouse = FileWarehouse::open_on(Arc::new(machine), "tables").unwrap();
     assert_eq!(read_all(&warehouse.open_table(&dataset("b")).unwrap().unwrap()), rows_of_range(range(0, 5)));
+}
+
+#[test]
+fn a_sealed_table_with_failed_rows_is_gone_on_with_in_a_copy() {
+    let (_folder, warehouse) = open();
+    let (from, to) = (dataset("a"), dataset("b"));
+    write(&warehouse, &from, &[range(0, 4)]);
+    let holes = Seal { failed: range(4, 6).into(), ..seal(6) };
+    warehouse.resume(&from).unwrap().seal(holes).unwrap();
+
+    warehouse.copy_unsealed(&from, &to).unwrap();
+    let mut writer = warehouse.resume(&to).unwrap();
+    assert_eq!(writer.processed().to_string(), "0..4");
+    writer.append(range(4, 6), code(2), &batch_of(range(4, 6))).unwrap();
+    assert_eq!(read_all(&writer.seal(seal(6)).unwrap()), rows_of_range(range(0, 6)));
+    assert_eq!(read_all(&warehouse.open_table(&from).unwrap().unwrap()), rows_of_range(range(0, 4)));
 }

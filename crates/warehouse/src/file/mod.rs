@@ -83,7 +83,7 @@ impl FileWarehouse {
         Ok(Self { shared: Arc::new(Shared { folder, disk, busy: Mutex::default() }) })
     }
 
-    fn copy_files(&self, from: &TableName, to: &TableName, record: Option<&[u8]>) -> Result<(), Error> {
+    fn copy_files(&self, from: &TableName, to: &TableName, footer: CopiedFooter<'_>) -> Result<(), Error> {
         self.refuse_if_exists(to)?;
         self.refuse_if_missing(from)?;
         let _busy = self.occupy(to)?;
@@ -94,9 +94,9 @@ impl FileWarehouse {
         let disk = &self.shared.disk;
         let source = self.table_folder(from);
         let files = disk.list(&source)?.ok_or_else(|| Error::TableMissing { table: from.clone() })?;
-        let footer = match record {
-            Some(record) => Some(self.footer_with_record(from, record)?),
-            None => None,
+        let new_footer = match footer {
+            CopiedFooter::WithRecord(record) => Some(self.footer_with_record(from, record)?),
+            CopiedFooter::Same | CopiedFooter::None => None,
         };
         let is_sealed = files.iter().any(|file| file == FOOTER_FILE);
         self.put_together(to, |folder| {
@@ -105,11 +105,11 @@ impl FileWarehouse {
                 if is_segment && !is_sealed {
                     self.make_durable(from, &source.join(file))?;
                 }
-                if is_segment || (file == FOOTER_FILE && footer.is_none()) {
+                if is_segment || (file == FOOTER_FILE && footer == CopiedFooter::Same) {
                     disk.link_or_copy(&source.join(file), &folder.join(file))?;
                 }
             }
-            footer.map_or(Ok(()), |footer| write_footer(disk, folder, &footer))
+            new_footer.map_or(Ok(()), |footer| write_footer(disk, folder, &footer))
         })
     }
 
@@ -252,11 +252,15 @@ impl Warehouse for FileWarehouse {
     }
 
     fn copy(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
-        self.copy_files(from, to, None)
+        self.copy_files(from, to, CopiedFooter::Same)
     }
 
     fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error> {
-        self.copy_files(from, to, Some(record))
+        self.copy_files(from, to, CopiedFooter::WithRecord(record))
+    }
+
+    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
+        self.copy_files(from, to, CopiedFooter::None)
     }
 
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
@@ -306,6 +310,14 @@ impl Warehouse for FileWarehouse {
         }
         Ok(removed)
     }
+}
+
+/// What becomes of a sealed table's footer in a copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CopiedFooter<'a> {
+    Same,
+    WithRecord(&'a [u8]),
+    None,
 }
 
 /// The reservation of a table, which ends when it is dropped.
