@@ -39,6 +39,18 @@ pub enum Error {
         /// What the system said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The program asked for `Ctrl-C` to be heeded and has a handler of its own.
+    #[error("Ctrl-C cannot be heeded: {reason}; cancel a token from the program's own handler instead")]
+    CtrlC {
+        /// Why the handler could not be installed.
+        reason: String,
+    },
+    /// A setting needs a state folder, and the session was given stores instead.
+    #[error("`{setting}` needs a state folder, and the session has stores of its own")]
+    NoFolder {
+        /// The builder's method.
+        setting: &'static str,
+    },
     /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] rowmark_readers::Error),
@@ -156,6 +168,9 @@ pub enum RowError {
         /// What it answered.
         source: BoxError,
     },
+    /// That the row is in work could not be noted; see [`poison_rows`](crate::SessionBuilder::poison_rows).
+    #[error("that the row is in work cannot be noted")]
+    Note(#[source] StateError),
     /// A UDF over slices answered another number of rows than it was given.
     #[error("the UDF `{udf}` answered {rows_out} rows for a batch of {rows_in}; it must answer one for each")]
     BatchLength {
@@ -182,7 +197,10 @@ impl RowError {
     pub(crate) fn is_of_the_row(&self) -> bool {
         !matches!(
             self,
-            Self::Table(_) | Self::Setup { .. } | Self::Source(rowmark_readers::Error::Changed { .. })
+            Self::Table(_)
+                | Self::Setup { .. }
+                | Self::Note(_)
+                | Self::Source(rowmark_readers::Error::Changed { .. })
         )
     }
 }

@@ -9,12 +9,15 @@ mod function;
 mod group;
 mod in_flight;
 mod input;
+mod poison;
 mod provenance;
 mod reconcile;
 mod report;
 mod resume;
 mod session;
 mod settings;
+#[cfg(feature = "ctrlc")]
+mod signals;
 mod sort;
 mod stage;
 mod state;

@@ -60,6 +60,8 @@ struct Inner {
     job: Mutex<JobState>,
     steps: StepsInFlight,
     report: Mutex<Report>,
+    #[cfg(feature = "ctrlc")]
+    _listener: Option<crate::signals::Listener>,
     /// Last, so that the folder is unlocked when all else is closed.
     folder: Option<StateFolder>,
 }
@@ -74,13 +76,15 @@ pub(crate) struct Settings {
     pub(crate) options: Options,
     /// Memory that a sort may hold before it spills.
     pub(crate) sort_bytes_max: u64,
+    /// After so many deaths of the process in a row a row that was in work is recorded as failed.
+    pub(crate) deaths_max: Option<u32>,
     pub(crate) display: ProgressDisplay,
 }
 
 impl Settings {
     /// Whether a failed row is recorded instead of ending the run.
     pub(crate) fn records_failures(&self) -> bool {
-        self.options.on_error != OnError::Fail
+        self.options.on_error != OnError::Fail || self.deaths_max.is_some()
     }
 }
 
@@ -132,6 +136,12 @@ impl Session {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// Where it is noted which rows of a step are in work, if that is asked for.
+    pub(crate) fn notes_folder(&self, hash_partial: ContentHash) -> Option<PathBuf> {
+        self.settings().deaths_max?;
+        self.inner.folder.as_ref().map(|folder| folder.notes(hash_partial))
     }
 
     /// The job of this session; begins it if this is the first call.
@@ -290,6 +300,9 @@ pub struct SessionBuilder {
     reuse: Reuse,
     options: Options,
     sort_bytes_max: Option<u64>,
+    deaths_max: Option<u32>,
+    #[cfg(feature = "ctrlc")]
+    stops_on_ctrl_c: bool,
     display: ProgressDisplay,
     stores: Option<(Box<dyn Metastore>, Arc<dyn Warehouse>)>,
 }
@@ -375,6 +388,28 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets after how many deaths of the process in a row a row that was in work each time is recorded as failed
+    /// instead of being tried once more (default: never). It takes one at the least.
+    ///
+    /// It is for functions that abort, or use up the memory: without it such a row ends every run. The row that
+    /// is begun is noted in a file, which costs a small write a row. Rows that were in work at a death are tried
+    /// first and one by one, so that the others of them are done. Any death counts, so a row of an hour that is
+    /// killed by hand so many times is recorded too.
+    pub fn poison_rows(mut self, deaths: u32) -> Self {
+        self.deaths_max = Some(deaths.max(1));
+        self
+    }
+
+    /// Stops runs in good order at `Ctrl-C`, `SIGTERM` and `SIGHUP`: rows in work are finished and saved, the chain's
+    /// end answers that it was cancelled, the job is recorded as cancelled. A second signal ends the process at once.
+    ///
+    /// The process's handler for these signals is set when the first such session is opened, and stays.
+    #[cfg(feature = "ctrlc")]
+    pub fn stop_on_ctrl_c(mut self) -> Self {
+        self.stops_on_ctrl_c = true;
+        self
+    }
+
     /// Sets a token that stops runs in good order.
     pub fn cancel(mut self, cancel: CancelToken) -> Self {
         self.options = self.options.cancel(cancel);
@@ -413,7 +448,7 @@ impl SessionBuilder {
     /// As [`Session::open`].
     pub fn open(self) -> Result<Session> {
         let environment = Variables::read(|variable| std::env::var_os(variable))?;
-        let Self { variables, job_name, reuse, options, sort_bytes_max, display, stores } = self;
+        let Self { variables, job_name, reuse, options, display, stores, .. } = self;
         let threads = variables.threads.or(environment.threads).unwrap_or(0);
         let state_folder = variables.state_folder.or(environment.state_folder).unwrap_or(STATE_FOLDER.into());
         let settings = Settings {
@@ -425,12 +460,16 @@ impl SessionBuilder {
                 .unwrap_or(false),
             reuse,
             options,
-            sort_bytes_max: sort_bytes_max.unwrap_or(SORT_BYTES_MAX),
+            sort_bytes_max: self.sort_bytes_max.unwrap_or(SORT_BYTES_MAX),
+            deaths_max: self.deaths_max,
             display,
         };
         let executor =
             Executor::new(threads).map_err(|source| Error::Threads { threads, source: Box::new(source) })?;
         let (metastore, warehouse, folder) = if let Some((metastore, warehouse)) = stores {
+            if settings.deaths_max.is_some() {
+                return Err(Error::NoFolder { setting: "poison_rows" });
+            }
             (metastore, warehouse, None)
         } else {
             let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
@@ -438,6 +477,11 @@ impl SessionBuilder {
             (store::open_metastore(&folder, now())?, warehouse, Some(folder))
         };
         store::reconcile(&*metastore, &*warehouse, now())?;
+        #[cfg(feature = "ctrlc")]
+        let listener = self
+            .stops_on_ctrl_c
+            .then(|| crate::signals::Listener::new(&settings.options.cancel))
+            .transpose()?;
         Ok(Session {
             inner: Arc::new(Inner {
                 metastore,
@@ -447,6 +491,8 @@ impl SessionBuilder {
                 job: Mutex::default(),
                 steps: StepsInFlight::default(),
                 report: Mutex::default(),
+                #[cfg(feature = "ctrlc")]
+                _listener: listener,
                 folder,
             }),
         })

@@ -34,10 +34,33 @@ pub struct FailedRow {
 }
 
 /// Text of an input that a record keeps, in bytes.
-pub(crate) const INPUT_BYTES_MAX: usize = 64 << 10;
+const INPUT_BYTES_MAX: usize = 64 << 10;
 
 /// Text of an error that a record keeps, in bytes.
-pub(crate) const ERROR_BYTES_MAX: usize = 16 << 10;
+const ERROR_BYTES_MAX: usize = 16 << 10;
+
+impl FailedRow {
+    /// The record of a failure; long texts are cut.
+    pub(crate) fn new(row: u64, input: Option<String>, error: String, attempts: u32, code: CodeId) -> Self {
+        Self {
+            row,
+            input: input.map(|text| cut(text, INPUT_BYTES_MAX)),
+            error: cut(error, ERROR_BYTES_MAX),
+            attempts,
+            code: code.hash().to_string(),
+        }
+    }
+}
+
+/// The beginning of a text.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
 
 /// The recorded failures of a step in a job.
 pub(crate) struct Failures {

@@ -14,6 +14,7 @@ use rowmark_rows::{RowRange, RowRanges, RowSchema};
 use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable};
 
 use crate::input::extend;
+use crate::poison::Notes;
 use crate::report::{Decision, StepReport};
 use crate::resume::{Choice, Lookup, SameName, choices};
 use crate::session::Session;
@@ -29,7 +30,7 @@ pub(crate) mod rows;
 pub(crate) mod sorted;
 pub(crate) mod work;
 
-use failures::Failures;
+use failures::{FailedRow, Failures};
 use work::{Computation, Work, Workers};
 
 /// Rows to be computed and stored, with the identity of how.
@@ -260,9 +261,9 @@ impl StepRun<'_> {
         let rows_in = work.rows_in()?;
         let all = RowRange::new(0, rows_in);
         let mut failures = self.failures(writer.processed())?;
-        let mut settled = writer.processed().clone();
-        settled.extend(failures.rows());
-        let missing = settled.missing_in(all);
+        let missing = unsettled(&*writer, &failures, all);
+        let notes = self.notes(&missing, &mut failures)?;
+        let missing = unsettled(&*writer, &failures, all);
         let (rows_reused, failed_before) = (writer.processed().rows(), failures.rows().rows());
         let progress = Arc::new(Progress::new(rows_in, rows_reused).failed_before(failed_before));
         let settings = self.session.settings();
@@ -275,8 +276,12 @@ impl StepRun<'_> {
             writer: &mut *writer,
             failures: &mut failures,
             missing,
+            notes: notes.as_ref(),
         });
         drop(display);
+        if outcome.is_ok() {
+            notes.into_iter().for_each(Notes::remove);
+        }
 
         let counts = progress.snapshot();
         let mut report = StepReport {
@@ -322,6 +327,25 @@ impl StepRun<'_> {
         Ok(Failures::new(self.session, table, CodeId::new(self.code), recorded))
     }
 
+    /// Opens the notes of rows in work, if there are to be any, and records the rows that were in work at too many
+    /// deaths of the process.
+    fn notes(&self, missing: &RowRanges, failures: &mut Failures) -> Result<Option<Notes>> {
+        let Step { work, retries_failed, .. } = *self.step;
+        let folder = self.session.notes_folder(self.hash_partial).filter(|_| work.is_row_by_row());
+        let (Some(folder), Some(deaths_max)) = (folder, self.session.settings().deaths_max) else {
+            return Ok(None);
+        };
+        let notes = Notes::open(&folder, missing)?;
+        if !retries_failed {
+            for (row, deaths) in notes.deadly(deaths_max) {
+                let error = format!("the process died {deaths} times in a row while this row was in work");
+                failures.add(FailedRow::new(row, work.shown(row), error, deaths, CodeId::new(self.code)));
+            }
+            failures.commit()?;
+        }
+        Ok(Some(notes))
+    }
+
     fn partial_table(&self) -> TableName {
         TableName::udf(*self.job.id.as_uuid(), self.hash_partial, UdfTable::OutputPartial)
     }
@@ -329,4 +353,11 @@ impl StepRun<'_> {
     fn failures_table(&self) -> TableName {
         failures::table_name(self.job.id, self.hash_partial)
     }
+}
+
+/// The rows of which it is not known yet what becomes of them.
+fn unsettled(writer: &dyn TableWriter, failures: &Failures, all: RowRange) -> RowRanges {
+    let mut settled = writer.processed().clone();
+    settled.extend(failures.rows());
+    settled.missing_in(all)
 }

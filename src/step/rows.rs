@@ -3,17 +3,19 @@
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
-use rowmark_executor::{Computed, FailedRow as Failed, Sink, Task};
+use rowmark_executor as executor;
+use rowmark_executor::{Computed, Sink, Task};
 use rowmark_hashing::ContentHash;
-use rowmark_rows::{RowRange, RowSchema, RowType};
+use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
-use super::failures::{ERROR_BYTES_MAX, FailedRow, Failures, INPUT_BYTES_MAX};
+use super::failures::{FailedRow, Failures};
 use super::work::{Computation, Work, hash_rows};
 use crate::Result;
 use crate::error::{CommitError, RowError, text_of};
 use crate::function::{Function, Outputs as _};
 use crate::input::{Input, Reader};
+use crate::poison::{Notes, WorkerNote};
 
 /// A function over the rows of an input, each of them on its own.
 pub(crate) struct RowWork<'a, In, F> {
@@ -33,14 +35,32 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
 
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
+        let task = RowTask { work: self, notes: at.notes };
         let mut sink = TableSink {
             writer: &mut *at.writer,
             failures: &mut *at.failures,
+            work: self,
             input: self.input,
             code: at.code,
         };
-        workers.run(&at.missing, self, &mut sink, &workers.options())?;
+        let options = workers.options();
+        let suspects = at.notes.map(Notes::suspects).unwrap_or_default();
+        let (suspects, others) = split(&at.missing, &suspects);
+        if !suspects.is_empty() {
+            workers.run(&suspects, &task, &mut sink, &options.clone().workers_max(1))?;
+        }
+        workers.run(&others, &task, &mut sink, &options)?;
         self.input.rows()
+    }
+
+    fn is_row_by_row(&self) -> bool {
+        true
+    }
+
+    fn shown(&self, row: u64) -> Option<String> {
+        let mut reader = self.input.reader().ok()?;
+        let row = reader.read(RowRange::new(row, row + 1)).ok()?.next()?.ok()??;
+        serde_json::to_string(&row).ok()
     }
 
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
@@ -48,10 +68,27 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     }
 }
 
+/// Ranges of rows: those that are among `chosen`, and the others.
+fn split(rows: &RowRanges, chosen: &RowRanges) -> (RowRanges, RowRanges) {
+    let parts = |range: RowRange| {
+        let others = chosen.missing_in(range);
+        (others.missing_in(range), others)
+    };
+    let (chosen, others): (Vec<RowRanges>, Vec<RowRanges>) = rows.iter().map(parts).unzip();
+    (chosen.into_iter().flatten().collect(), others.into_iter().flatten().collect())
+}
+
+/// What the workers do.
+struct RowTask<'a, In, F> {
+    work: &'a RowWork<'a, In, F>,
+    notes: Option<&'a Notes>,
+}
+
 /// What a worker keeps between leases.
-pub(crate) struct Worker<'a, In, State> {
+struct Worker<'a, In, State> {
     reader: Box<dyn Reader<In> + 'a>,
     state: State,
+    note: Option<WorkerNote>,
 }
 
 /// The output of a range of input rows.
@@ -60,28 +97,35 @@ pub(crate) struct Batch {
     pub(crate) rows: RecordBatch,
 }
 
-impl<'t, In: RowType, F: Function<In>> Task for RowWork<'t, In, F> {
+impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
     type Worker = Worker<'t, In, F::Worker>;
     type Row = F::Outputs;
     type Batch = Batch;
     type Error = RowError;
 
     fn setup(&self) -> Result<Self::Worker, RowError> {
-        Ok(Worker { reader: self.input.reader()?, state: self.function.setup()? })
+        let RowWork { input, function, .. } = self.work;
+        let note = self.notes.map(Notes::worker).transpose().map_err(RowError::Note)?;
+        Ok(Worker { reader: input.reader()?, state: function.setup()?, note })
     }
 
     fn open<'a>(
         &'a self,
-        worker: &'a mut Self::Worker,
+        Worker { reader, state, note }: &'a mut Self::Worker,
         range: Range<u64>,
     ) -> Result<impl Iterator<Item = Result<Computed<F::Outputs>, RowError>> + 'a, RowError> {
-        let rows = worker.reader.read(RowRange::from(range))?;
-        Ok(self.function.apply(&mut worker.state, rows))
+        let first = range.start;
+        let rows = reader.read(RowRange::from(range))?;
+        let function = self.work.function;
+        Ok(match (note, self.notes) {
+            (Some(note), Some(notes)) => note.watch(notes, first, rows, |rows| function.apply(state, rows)),
+            _ => function.apply(state, rows),
+        })
     }
 
     fn pack(&self, range: Range<u64>, rows: Vec<F::Outputs>) -> Result<Batch, RowError> {
         let rows: Vec<F::Out> = rows.into_iter().flatten().collect();
-        Ok(Batch { range: RowRange::from(range), rows: self.schema.encode(&rows)? })
+        Ok(Batch { range: RowRange::from(range), rows: self.work.schema.encode(&rows)? })
     }
 
     fn row_bytes(&self, outputs: &F::Outputs) -> u64 {
@@ -89,7 +133,7 @@ impl<'t, In: RowType, F: Function<In>> Task for RowWork<'t, In, F> {
     }
 
     fn rows_at_once(&self) -> u64 {
-        self.function.rows_at_once()
+        self.work.function.rows_at_once()
     }
 
     fn is_of_the_row(&self, error: &RowError) -> bool {
@@ -101,17 +145,9 @@ impl<'t, In: RowType, F: Function<In>> Task for RowWork<'t, In, F> {
 struct TableSink<'a, In> {
     writer: &'a mut dyn TableWriter,
     failures: &'a mut Failures,
+    work: &'a dyn Work,
     input: &'a dyn Input<In>,
     code: CodeId,
-}
-
-impl<In: RowType> TableSink<'_, In> {
-    /// The row as JSON, if it can be read and shown.
-    fn shown(&self, row: u64) -> Option<String> {
-        let mut reader = self.input.reader().ok()?;
-        let row = reader.read(RowRange::new(row, row + 1)).ok()?.next()?.ok()??;
-        serde_json::to_string(&row).ok()
-    }
 }
 
 impl<In: RowType> Sink for TableSink<'_, In> {
@@ -126,15 +162,11 @@ impl<In: RowType> Sink for TableSink<'_, In> {
         Ok(rows.num_rows() as u64)
     }
 
-    fn record(&mut self, Failed { row, attempts, failure, .. }: Failed<RowError>) -> Result<(), CommitError> {
+    fn record(&mut self, failed: executor::FailedRow<RowError>) -> Result<(), CommitError> {
         self.input.verify()?;
-        self.failures.add(FailedRow {
-            row,
-            input: self.shown(row).map(|text| cut(text, INPUT_BYTES_MAX)),
-            error: cut(text_of(&failure), ERROR_BYTES_MAX),
-            attempts,
-            code: self.code.hash().to_string(),
-        });
+        let executor::FailedRow { row, attempts, failure, .. } = failed;
+        let (input, error) = (self.work.shown(row), text_of(&failure));
+        self.failures.add(FailedRow::new(row, input, error, attempts, self.code));
         Ok(())
     }
 
@@ -142,14 +174,4 @@ impl<In: RowType> Sink for TableSink<'_, In> {
         self.failures.commit()?;
         Ok(self.writer.commit()?)
     }
-}
-
-/// The beginning of a text.
-fn cut(mut text: String, bytes_max: usize) -> String {
-    let mut end = text.len().min(bytes_max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
-    text
 }

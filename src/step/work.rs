@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::failures::Failures;
 use crate::error::{CommitError, RowError};
 use crate::input::DECODED_ROWS_MAX;
+use crate::poison::Notes;
 use crate::session::Session;
 use crate::sort::{Chunk, Scratch, SortKey, Sorted, Sorter};
 use crate::{Error, Result};
@@ -34,6 +35,16 @@ pub(crate) trait Work {
     /// batch, or it failed and was recorded.
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64>;
 
+    /// Whether rows are computed on their own, so that one can be left out and told about.
+    fn is_row_by_row(&self) -> bool {
+        false
+    }
+
+    /// An input row as JSON, if it can be read and shown.
+    fn shown(&self, _row: u64) -> Option<String> {
+        None
+    }
+
     /// The content hash of the rows that come out.
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash>;
 }
@@ -49,6 +60,8 @@ pub(crate) struct Computation<'a> {
     pub(crate) failures: &'a mut Failures,
     /// The rows that no earlier run did.
     pub(crate) missing: RowRanges,
+    /// Where rows in work are noted, if they are.
+    pub(crate) notes: Option<&'a Notes>,
 }
 
 impl Computation<'_> {
