@@ -172,7 +172,8 @@ impl<T: RowType> Chain<T> {
 
     /// Puts the rows in the order of a key; rows with equal keys stay in the order that they had.
     ///
-    /// All rows are stored in their new order. What is held in memory meanwhile is bounded
+    /// A row whose key fails ends the run, whatever the policy: it has no place in the order. All rows are stored in
+    /// their new order. What is held in memory meanwhile is bounded
     /// ([`sort_bytes_max`](crate::SessionBuilder::sort_bytes_max)); more is sorted on disk. For a descending order the
     /// key is wrapped in [`std::cmp::Reverse`].
     ///

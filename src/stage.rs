@@ -324,8 +324,7 @@ where
         let groups = run.step("groups", &name, &sorted.fingerprint, &identity, schema, &work)?;
         let groups = rows_of::<GroupRow<K>>(run.session, groups)?;
 
-        let (udf, row) = (Arc::clone(&self.udf), PhantomData);
-        let aggregate = Aggregate { udf, sorted: sorted.table.clone(), schema: sorted.schema.clone(), row };
+        let aggregate = Aggregate { udf: Arc::clone(&self.udf), sorted, row: PhantomData };
         run.rows::<GroupRow<K>, F>(&groups, &(self.make)(aggregate))
     }
 }

@@ -12,10 +12,10 @@ use rowmark_rows::{RowRange, RowRanges, RowSchema};
 use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable, Warehouse};
 use serde::{Deserialize, Serialize};
 
-use crate::error::CommitError;
+use crate::error::{CommitError, RowError};
 use crate::input::StoredRows;
 use crate::session::Session;
-use crate::{Error, Result};
+use crate::{Error, Result, store};
 
 /// A row that failed and was recorded, as [`Session::failures`] answers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +130,15 @@ pub(crate) fn read(warehouse: &dyn Warehouse, table: &TableName, done: &RowRange
         }
     }
     Ok(failures.into_values().collect())
+}
+
+/// Whether the record of failures is damaged.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::Warehouse(error) => store::is_lost(error),
+        Error::Failures { source } => matches!(&**source, RowError::Table(error) if store::is_lost(error)),
+        _ => false,
+    }
 }
 
 /// The rows of recorded failures.

@@ -5,18 +5,25 @@
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use rowmark_executor::{Computed, Retry, Task};
+use rowmark_executor::{Computed, Durability, Task};
 use rowmark_hashing::ContentHash;
-use rowmark_rows::{RowRange, RowSchema, RowType};
+use rowmark_rows::{RowRange, RowSchema, RowType, row_bytes};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
 use super::rows::Batch;
 use super::work::{Computation, Gather, Work};
 use crate::error::{CommitError, RowError};
-use crate::input::{Input, Reader, StoredRows};
+use crate::input::{Input, Reader, Rows, StoredRows};
 use crate::udf::FoldUdf;
 use crate::{Error, Result};
+
+/// Of the time between two states that are saved, copying the state takes at most such a part.
+const CLONES_PER_SAVE: u32 = 20;
+
+/// Rows that the worker takes at a time: there is no other that could have them.
+const ROWS_AT_ONCE: u64 = 1 << 20;
 
 /// A fold over the rows of an input.
 pub(crate) struct FoldWork<'a, S, T, U> {
@@ -40,10 +47,13 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Work for FoldWork<'_, S, 
         let workers = at.workers;
         let saved = last_state(at, self.schema)?;
         let state = Mutex::new(saved.unwrap_or_else(|| self.initial.clone()));
-        let task = FoldTask { work: self, state };
+        let options = workers.options().workers_max(1);
+        let save_every = match options.durability {
+            Durability::EveryRow => Duration::ZERO,
+            Durability::Group { interval, .. } => interval / 2,
+        };
+        let task = FoldTask { work: self, state, save_every };
         let mut states = States { writer: &mut *at.writer, input: self.input, code: at.code };
-        // Rows in their order, and none twice: a call that failed may have changed half of the state.
-        let options = workers.options().retry(Retry::default()).workers_max(1);
         workers.gather(&at.missing, &task, &mut states, options)?;
         self.input.rows()
     }
@@ -75,22 +85,48 @@ fn read_state<S: RowType>(table: &Table, schema: &RowSchema, step: &str) -> Resu
     state.map_err(|source| Error::ReadBack { step: step.to_owned(), source: Box::new(source) })
 }
 
+/// Folds rows until it is time to save the state: that is one item, and nothing is saved of one that fails.
 struct FoldTask<'a, S, T, U> {
     work: &'a FoldWork<'a, S, T, U>,
-    /// The state after the rows that were computed; there is one worker.
+    /// The state after the last item.
     state: Mutex<S>,
+    /// How much time may pass between two items.
+    save_every: Duration,
 }
 
-impl<S, T, U> FoldTask<'_, S, T, U> {
+impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> FoldTask<'_, S, T, U> {
+    /// Folds at least one row. Answers how many, and the state then; `None` behind the last row.
+    fn next_item(&self, rows: &mut Rows<'_, T>) -> Result<Option<Computed<S>>, RowError> {
+        let begun = Instant::now();
+        let mut state = self.state().clone();
+        // A state that takes long to copy is saved less often.
+        let save_after = self.save_every.max(begun.elapsed().saturating_mul(CLONES_PER_SAVE));
+        let mut folded = 0;
+        while folded == 0 || begun.elapsed() < save_after {
+            let Some(row) = rows.next() else { break };
+            if let Some(row) = row? {
+                let udf = self.work.udf;
+                udf.fold(&mut state, &row)
+                    .map_err(|source| RowError::of_udf(udf.identity().name(), source))?;
+            }
+            folded += 1;
+        }
+        if folded == 0 {
+            return Ok(None);
+        }
+        *self.state() = state.clone();
+        Ok(Some(Computed { rows: folded, row: state }))
+    }
+
     fn state(&self) -> MutexGuard<'_, S> {
-        // After a panic the run ends, and the state is not used again.
+        // It is replaced as a whole, so what a panic left behind is the state after an item.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<'t, S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Task for FoldTask<'t, S, T, U> {
     type Worker = Box<dyn Reader<T> + 't>;
-    type Row = ();
+    type Row = S;
     type Batch = Batch;
     type Error = RowError;
 
@@ -102,28 +138,27 @@ impl<'t, S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Task for FoldTask<'t,
         &'a self,
         reader: &'a mut Self::Worker,
         range: Range<u64>,
-    ) -> Result<impl Iterator<Item = Result<Computed<()>, RowError>> + 'a, RowError> {
-        let udf = self.work.udf;
-        Ok(reader.read(RowRange::from(range))?.map(|row| {
-            if let Some(row) = row? {
-                udf.fold(&mut self.state(), &row)
-                    .map_err(|source| RowError::of_udf(udf.identity().name(), source))?;
-            }
-            Ok(Computed::from(()))
-        }))
+    ) -> Result<impl Iterator<Item = Result<Computed<S>, RowError>> + 'a, RowError> {
+        let mut rows = reader.read(RowRange::from(range))?;
+        Ok(std::iter::from_fn(move || self.next_item(&mut rows).transpose()))
     }
 
-    fn pack(&self, range: Range<u64>, _: Vec<()>) -> Result<Batch, RowError> {
-        let state = self.work.schema.encode(std::slice::from_ref(&*self.state()))?;
-        Ok(Batch { range: RowRange::from(range), rows: state })
+    fn pack(&self, range: Range<u64>, states: Vec<S>) -> Result<Batch, RowError> {
+        let last = &states[states.len() - 1..];
+        Ok(Batch { range: RowRange::from(range), rows: self.work.schema.encode(last)? })
     }
 
-    fn is_of_the_row(&self, _: &RowError) -> bool {
-        false
+    fn row_bytes(&self, state: &S) -> u64 {
+        row_bytes(state)
     }
 
-    fn is_packed_where_computed(&self) -> bool {
-        true
+    /// So an error in an item is looked for row by row, after all before it are saved.
+    fn rows_at_once(&self) -> u64 {
+        ROWS_AT_ONCE
+    }
+
+    fn is_of_the_row(&self, error: &RowError) -> bool {
+        error.is_of_the_row()
     }
 }
 

@@ -319,10 +319,15 @@ impl StepRun<'_> {
     fn failures(&self, processed: &RowRanges) -> Result<Failures> {
         let table = self.failures_table();
         let keeps = self.session.settings().records_failures() && !self.step.retries_failed;
-        let recorded = if keeps {
-            failures::rows_of(&failures::read(self.session.warehouse(), &table, processed)?)
-        } else {
-            RowRanges::new()
+        let recorded = match failures::read(self.session.warehouse(), &table, processed) {
+            Ok(recorded) if keeps => failures::rows_of(&recorded),
+            Ok(_) => RowRanges::new(),
+            Err(error) if failures::is_lost(&error) => {
+                self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))?;
+                self.session.warehouse().drop(&table)?;
+                RowRanges::new()
+            }
+            Err(error) => return Err(error),
         };
         Ok(Failures::new(self.session, table, CodeId::new(self.code), recorded))
     }
