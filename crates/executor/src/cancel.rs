@@ -1,9 +1,10 @@
 //! A token that asks a run to stop in good order.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, PoisonError, lock};
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, PoisonError, lock};
 
 /// Asks a run to stop: rows in flight finish, finished rows are committed, no new row is begun, and a
 /// worker that waits to try a row again no longer waits.
@@ -40,6 +41,7 @@ impl CancelToken {
     }
 
     /// Tells whether [`cancel`](Self::cancel) was called.
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled.load(Ordering::Relaxed)
     }

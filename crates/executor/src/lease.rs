@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::queue::Cost;
+
 /// The size of an item is asked for once in so many.
 const SAMPLE_EVERY: u64 = 16;
 
@@ -13,16 +15,16 @@ pub(crate) struct Lease {
     pub(crate) next: u64,
     /// Where the lease ends; it shrinks when rows are given back.
     pub(crate) end: u64,
-    /// How often the next row was tried.
-    pub(crate) attempts: u32,
+    start: u64,
+    begun: Instant,
+    /// The row that failed last, and how often it did.
+    failed: (u64, u32),
     /// Rows before this one are opened one by one, to find which of them an error is of.
     alone_end: u64,
-    begun: Instant,
-    rows: u64,
     items: u64,
-    bytes: u64,
-    /// The size of the item that was last asked for it.
+    /// The sizes of the items that were asked for it, the last of them, and their sum.
     item_bytes: u64,
+    sampled_bytes: u64,
 }
 
 impl Lease {
@@ -30,13 +32,13 @@ impl Lease {
         Self {
             next: range.start,
             end: range.end,
-            attempts: 0,
-            alone_end: 0,
+            start: range.start,
             begun: Instant::now(),
-            rows: 0,
+            failed: (range.start, 0),
+            alone_end: 0,
             items: 0,
-            bytes: 0,
             item_bytes: 0,
+            sampled_bytes: 0,
         }
     }
 
@@ -55,23 +57,23 @@ impl Lease {
         true
     }
 
+    /// Counts a failed attempt at the next row. Answers how many there were.
+    pub(crate) fn attempt(&mut self) -> u32 {
+        let before = if self.failed.0 == self.next { self.failed.1 } else { 0 };
+        self.failed = (self.next, before + 1);
+        self.failed.1
+    }
+
     /// Counts an item that is computed. Answers its size, as far as it is known.
+    #[inline]
     pub(crate) fn add(&mut self, rows: u64, bytes: impl FnOnce() -> u64) -> u64 {
         if self.items.is_multiple_of(SAMPLE_EVERY) {
             self.item_bytes = bytes();
+            self.sampled_bytes = self.sampled_bytes.saturating_add(self.item_bytes);
         }
         self.items += 1;
-        self.rows += rows;
-        self.bytes = self.bytes.saturating_add(self.item_bytes);
         self.next += rows;
-        self.attempts = 0;
         self.item_bytes
-    }
-
-    /// Goes on behind the next row, which failed.
-    pub(crate) fn skip(&mut self) {
-        self.next += 1;
-        self.attempts = 0;
     }
 
     /// Calls what takes time that is not the rows'.
@@ -87,8 +89,11 @@ impl Lease {
         self.begun.elapsed()
     }
 
-    /// What was computed: rows, their time, their size.
-    pub(crate) fn cost(&self) -> (u64, Duration, u64) {
-        (self.rows, self.elapsed(), self.bytes)
+    /// What a row took, over those that are behind us.
+    pub(crate) fn cost(&self) -> Option<Cost> {
+        let rows = (self.next - self.start) as f64;
+        let sampled = self.items.div_ceil(SAMPLE_EVERY).max(1) as f64;
+        let bytes = self.sampled_bytes as f64 / sampled * self.items as f64;
+        (rows > 0.0).then(|| Cost { seconds: self.elapsed().as_secs_f64() / rows, bytes: bytes / rows })
     }
 }

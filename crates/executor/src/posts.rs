@@ -37,6 +37,7 @@ impl Default for Post {
 
 impl Post {
     // Relaxed: a number for display that orders no other memory.
+    #[inline]
     pub(crate) fn begin(&self, row: u64) {
         self.0.store(row, Ordering::Relaxed);
     }

@@ -43,9 +43,9 @@ struct State {
 
 /// What a row takes.
 #[derive(Clone, Copy, Debug)]
-struct Cost {
-    seconds: f64,
-    bytes: f64,
+pub(crate) struct Cost {
+    pub(crate) seconds: f64,
+    pub(crate) bytes: f64,
 }
 
 /// What a worker that asks for rows is told.
@@ -136,12 +136,8 @@ impl Queue {
         }
     }
 
-    /// Learns what `rows` rows cost.
-    pub(crate) fn measure(&self, rows: u64, elapsed: Duration, bytes: u64) {
-        if rows == 0 {
-            return;
-        }
-        let newest = Cost { seconds: elapsed.as_secs_f64() / rows as f64, bytes: bytes as f64 / rows as f64 };
+    /// Learns what a row took.
+    pub(crate) fn measure(&self, newest: Cost) {
         let mut state = lock(&self.state);
         let cost = state.cost.unwrap_or(newest);
         let mean = |cost: f64, newest: f64| cost + COST_WEIGHT * (newest - cost);
@@ -178,7 +174,7 @@ mod tests {
         let queue = queue(once(0..50), 2);
         for row in 0..50 {
             assert_eq!(lease(&queue), Some(row..row + 1));
-            queue.measure(1, Duration::from_secs(2), 0);
+            queue.measure(Cost { seconds: 2.0, bytes: 0.0 });
         }
         assert_eq!(queue.take(), Next::Done);
     }
@@ -187,7 +183,7 @@ mod tests {
     fn cheap_rows_are_leased_in_thousands_and_fairly_at_the_end() {
         let queue = queue(once(0..10_000_000), 2);
         assert_eq!(lease(&queue), Some(0..1));
-        queue.measure(1, Duration::from_nanos(50), 0);
+        queue.measure(Cost { seconds: 50e-9, bytes: 0.0 });
         let mut leases = 0;
         let mut last = 0;
         while let Some(lease) = lease(&queue) {
@@ -201,14 +197,14 @@ mod tests {
     #[test]
     fn large_rows_are_leased_as_a_batch_can_hold_them() {
         let queue = queue(once(0..1000), 2);
-        queue.measure(1, Duration::from_nanos(50), 300 << 10);
+        queue.measure(Cost { seconds: 50e-9, bytes: 300.0 * 1024.0 });
         assert_eq!(lease(&queue), Some(0..3));
     }
 
     #[test]
     fn a_task_that_likes_many_rows_at_once_gets_them_while_there_are_some() {
         let queue = Queue::new(once(0..70), 2, 32, BOUNDS);
-        queue.measure(1, Duration::from_secs(2), 0);
+        queue.measure(Cost { seconds: 2.0, bytes: 0.0 });
         assert_eq!([lease(&queue), lease(&queue), lease(&queue)], [Some(0..32), Some(32..64), Some(64..70)]);
     }
 
@@ -216,7 +212,7 @@ mod tests {
     fn what_is_given_back_comes_in_row_order_and_in_one_piece() {
         let queue = queue([10..12, 0..4], 1);
         assert_eq!(queue.take(), Next::Lease(0..1));
-        queue.measure(1, Duration::from_nanos(1), 0);
+        queue.measure(Cost { seconds: 1e-9, bytes: 0.0 });
         assert_eq!(queue.take(), Next::Lease(1..4));
         assert_eq!(queue.take(), Next::Lease(10..11));
         queue.give_back(10..11);

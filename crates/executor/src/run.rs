@@ -71,7 +71,7 @@ impl<'run, T: Task> Run<'run, T> {
             progress,
             options,
             bounds: Bounds { rows: rows.min(options.durability.rows_max()), bytes },
-            slots: (0..workers).map(|_| Slot::default()).collect(),
+            slots: (0..workers).map(|_| Slot::new()).collect(),
             posts: progress.begin(workers),
             stop: AtomicBool::new(false),
             stopped_at: Mutex::new(None),
@@ -79,7 +79,7 @@ impl<'run, T: Task> Run<'run, T> {
     }
 
     pub(crate) fn pack(&self, finished: Finished<T::Row>) -> Result<Message<T>, Stop<T::Error>> {
-        let Finished { range, rows, .. } = finished;
+        let Finished { range, rows } = finished;
         let batch = called(|| self.task.pack(range.clone(), rows));
         let rows = range.end - range.start;
         batch.map(|batch| HandOver::Batch(rows, batch)).map_err(|failure| Stop::Pack(range, failure))

@@ -10,7 +10,7 @@ use crate::lease::Lease;
 use crate::posts::Post;
 use crate::queue::{LEASE_TIME, Next};
 use crate::run::{HandOver, Message, Run, Stop};
-use crate::slot::Slot;
+use crate::slot::Inlet;
 use crate::{Computed, FailedRow, Failure, OnError, Task};
 
 /// After so long a worker gives the rest of its lease back: the rows are slower than was measured.
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_millis(1);
 
 pub(crate) struct Worker<'run, T: Task> {
     run: &'run Run<'run, T>,
-    slot: &'run Slot<T::Row>,
+    inlet: Inlet<'run, T::Row>,
     post: &'run Post,
     sender: &'run Sender<Message<T>>,
 }
@@ -37,11 +37,11 @@ enum After {
 
 impl<'run, T: Task> Worker<'run, T> {
     pub(crate) fn new(run: &'run Run<'run, T>, index: usize, sender: &'run Sender<Message<T>>) -> Self {
-        Self { run, slot: &run.slots[index], post: &run.posts[index], sender }
+        Self { run, inlet: run.slots[index].inlet(run.bounds), post: &run.posts[index], sender }
     }
 
     /// Takes leases until there are none, or the run is to stop.
-    pub(crate) fn work(&self) {
+    pub(crate) fn work(mut self) {
         let mut state = None;
         while !self.run.is_stopped() {
             match self.run.queue.take() {
@@ -54,13 +54,14 @@ impl<'run, T: Task> Worker<'run, T> {
         discard::<T>(state);
     }
 
-    fn lease(&self, state: &mut Option<T::Worker>, mut lease: Lease) {
-        self.slot.begin(lease.next);
+    fn lease(&mut self, state: &mut Option<T::Worker>, mut lease: Lease) {
+        self.inlet.begin(lease.next);
         let computed = self.compute(state, &mut lease);
         self.post.rest();
         let handed_over = self.hand_over(&mut lease);
-        let (rows, elapsed, bytes) = lease.cost();
-        self.run.queue.measure(rows, elapsed, bytes);
+        if let Some(cost) = lease.cost() {
+            self.run.queue.measure(cost);
+        }
         for stop in [computed, handed_over].into_iter().filter_map(Result::err) {
             self.run.fail(lease.next, stop);
         }
@@ -71,7 +72,7 @@ impl<'run, T: Task> Worker<'run, T> {
 
     /// Computes the rows of a lease, handing over in time; what remains in the slot at the end is the
     /// caller's to hand over.
-    fn compute(&self, state: &mut Option<T::Worker>, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
+    fn compute(&mut self, state: &mut Option<T::Worker>, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
         while lease.next < lease.end && !self.run.is_stopped() {
             let worker = match state {
                 Some(worker) => worker,
@@ -89,7 +90,7 @@ impl<'run, T: Task> Worker<'run, T> {
     }
 
     /// Opens the rest of a lease and goes through it, to its end or to where it is to be opened anew.
-    fn pass(&self, worker: &mut T::Worker, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
+    fn pass(&mut self, worker: &mut T::Worker, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
         let opened = lease.next..lease.open_end();
         self.post.begin(opened.start);
         let mut rows = match self.run.task.open(worker, opened.clone()) {
@@ -120,9 +121,9 @@ impl<'run, T: Task> Worker<'run, T> {
         Ok(())
     }
 
-    fn finished(&self, lease: &mut Lease, item: Computed<T::Row>) -> Result<(), Stop<T::Error>> {
+    fn finished(&mut self, lease: &mut Lease, item: Computed<T::Row>) -> Result<(), Stop<T::Error>> {
         let bytes = lease.add(item.rows, || self.run.task.row_bytes(&item.row));
-        if self.slot.push(item.rows, item.row, bytes, self.run.bounds) {
+        if self.inlet.push(item, bytes) {
             self.hand_over(lease)?;
             if lease.elapsed() > OVERDUE {
                 self.run.queue.give_back(lease.next..lease.end);
@@ -133,7 +134,7 @@ impl<'run, T: Task> Worker<'run, T> {
     }
 
     /// Hands over what is finished before the row that failed, and decides what becomes of that row.
-    fn failed(&self, lease: &mut Lease, failure: Failure<T::Error>) -> Result<After, Stop<T::Error>> {
+    fn failed(&mut self, lease: &mut Lease, failure: Failure<T::Error>) -> Result<After, Stop<T::Error>> {
         self.hand_over(lease)?;
         let (task, options, row) = (self.run.task, self.run.options, lease.next);
         let is_of_the_row = match &failure {
@@ -143,8 +144,7 @@ impl<'run, T: Task> Worker<'run, T> {
         if is_of_the_row && lease.isolate(task.rows_at_once()) {
             return Ok(After::Reopen);
         }
-        lease.attempts += 1;
-        let failed = FailedRow { row, attempts: lease.attempts, failure };
+        let failed = FailedRow { row, attempts: lease.attempt(), failure };
         if is_of_the_row && failed.attempts < options.retry.attempts {
             self.run.queue.give_back(row + 1..lease.end);
             lease.end = row + 1;
@@ -156,21 +156,21 @@ impl<'run, T: Task> Worker<'run, T> {
             return Err(Stop::Row(failed));
         }
         self.run.progress.add_failed();
-        lease.skip();
-        self.slot.begin(lease.next);
+        lease.next += 1;
+        self.inlet.begin(lease.next);
         self.send(lease, HandOver::Failed(failed))?;
         Ok(After::GoOn)
     }
 
-    fn hand_over(&self, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
-        match self.slot.take() {
+    fn hand_over(&mut self, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
+        match self.inlet.take() {
             Some(finished) => self.send(lease, self.run.pack(finished)?),
             None => Ok(()),
         }
     }
 
     /// Sends to the committing thread; the time that it waits for a slow sink is not the rows' cost.
-    fn send(&self, lease: &mut Lease, message: Message<T>) -> Result<(), Stop<T::Error>> {
+    fn send(&mut self, lease: &mut Lease, message: Message<T>) -> Result<(), Stop<T::Error>> {
         match self.sender.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(message)) => {
