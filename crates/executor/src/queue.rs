@@ -71,6 +71,13 @@ impl Queue {
         let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         ranges.sort_unstable_by_key(|range| range.start);
         let rows_left = ranges.iter().map(|range| range.end - range.start).sum();
+        ranges.dedup_by(|next, range| {
+            let is_adjacent = range.end == next.start;
+            if is_adjacent {
+                range.end = next.end;
+            }
+            is_adjacent
+        });
         Self {
             state: Mutex::new(State { ranges: ranges.into(), rows_left, leases: 0, cost: None }),
             changed: Condvar::new(),
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_comes_in_row_order_and_in_one_piece() {
-        let queue = queue([10..12, 0..4], 1);
+        let queue = queue([10..12, 3..4, 0..3], 1);
         assert_eq!(queue.take(), Next::Lease(0..1));
         queue.measure(Cost { seconds: 1e-9, bytes: 0.0 });
         assert_eq!(queue.take(), Next::Lease(1..4));

@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rowmark_executor::{Error, Failure, OnError, Options, per_row};
 use support::{Refused, Store, one, opens, run};
@@ -102,5 +103,22 @@ fn after_an_error_an_iterator_may_go_on_or_end() {
         let options = Options::default().on_error(OnError::Record { failures_max: 100 });
         run(2, 1000, &task, &mut store, &options).result.unwrap();
         assert_eq!((store.rows.len(), store.failures.len()), (900, 100));
+    }
+}
+
+#[test]
+fn a_row_that_fails_is_tried_once() {
+    for _ in 0..200 {
+        let calls = AtomicU64::new(0);
+        let task = per_row(|row| {
+            if row == 5 {
+                calls.fetch_add(1, Ordering::Relaxed);
+                return Err(Refused(row));
+            }
+            Ok(row)
+        });
+        let ended = run(4, 10, &task, &mut Store::default(), &Options::default());
+        ended.result.unwrap_err();
+        assert_eq!((calls.into_inner(), ended.snapshot.rows_failed), (1, 1));
     }
 }
