@@ -6,6 +6,8 @@ mod commit;
 mod error;
 mod executor;
 mod lease;
+#[cfg(all(test, shuttle))]
+mod model_tests;
 mod options;
 mod per_row;
 mod posts;
