@@ -140,7 +140,7 @@ pub trait Warehouse: Debug + Send + Sync {
     /// [`Error::Io`].
     fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error>;
 
-    /// Removes what crashes left behind: tables that were not whole yet, or not whole any more.
+    /// Removes what crashes left behind: files and tables that were not whole yet, or not whole any more.
     ///
     /// It is for the one process that writes the store; answers how many were removed.
     ///

@@ -31,6 +31,7 @@ pub use segment::DroppedTail;
 
 const NEW_PREFIX: &str = ".new-";
 const DROPPED_PREFIX: &str = ".drop-";
+const UNFINISHED_SUFFIX: &str = ".new";
 
 /// A folder of tables; cheap to clone, and shared by threads.
 ///
@@ -299,14 +300,25 @@ impl Warehouse for FileWarehouse {
     }
 
     fn remove_leftovers(&self) -> Result<usize, Error> {
+        let disk = self.disk();
         let mut removed = 0;
-        for name in self.shared.disk.list(&self.shared.folder)?.unwrap_or_default() {
-            let table = name.strip_prefix(NEW_PREFIX).or_else(|| name.strip_prefix(DROPPED_PREFIX));
-            let Some(Ok(table)) = table.map(str::parse) else { continue };
+        for name in disk.list(&self.shared.folder)?.unwrap_or_default() {
+            let path = self.shared.folder.join(&name);
+            let unread = name.strip_prefix(NEW_PREFIX).or_else(|| name.strip_prefix(DROPPED_PREFIX));
+            let Ok(table) = unread.unwrap_or(&name).parse() else { continue };
             // What another thread is making right now is not left over.
             let Ok(_busy) = self.occupy(&table) else { continue };
-            self.shared.disk.remove_folder_if_there(&self.shared.folder.join(&name))?;
-            removed += 1;
+            if unread.is_some() {
+                disk.remove_folder_if_there(&path)?;
+                removed += 1;
+                continue;
+            }
+            for file in disk.list(&path)?.unwrap_or_default() {
+                if file.ends_with(UNFINISHED_SUFFIX) {
+                    disk.remove_file_if_there(&path.join(file))?;
+                    removed += 1;
+                }
+            }
         }
         Ok(removed)
     }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "not every test file uses every helper")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
+pub(crate) mod history;
+
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
