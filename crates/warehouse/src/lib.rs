@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod code_id;
+#[cfg(feature = "contract-tests")]
+pub mod contract;
 mod error;
 mod file;
 mod memory;

@@ -230,6 +230,8 @@ pub enum TableFilter {
     Datasets,
     /// The versions of one dataset.
     Dataset(DatasetName),
+    /// The tables whose names, as they print, begin with a text.
+    Prefix(String),
 }
 
 impl TableFilter {
@@ -240,6 +242,7 @@ impl TableFilter {
             (Self::All, _) | (Self::Datasets, TableName::Dataset { .. }) => true,
             (Self::Job(wanted), TableName::Udf { job, .. }) => wanted == job,
             (Self::Dataset(wanted), TableName::Dataset { name, .. }) => wanted == name,
+            (Self::Prefix(prefix), table) => table.to_string().starts_with(prefix),
             _ => false,
         }
     }

@@ -8,8 +8,9 @@
 mod support;
 
 use rowmark_os::{Fault, Loss};
+use rowmark_warehouse::Warehouse;
 use support::history::{Batch, DEATHS, REFUSALS, Step, World};
-use support::{code, range};
+use support::{code, dataset, range};
 
 fn script() -> Vec<Step> {
     let batch = |start, end| -> Batch { (range(start, end), code(1)) };
@@ -116,4 +117,30 @@ fn a_full_or_failing_disk_is_an_error_and_the_next_writer_goes_on() {
     }
     println!("{points} refusals");
     assert!(points > 250, "{points}");
+}
+
+#[test]
+fn who_renames_a_sealed_table_may_count_on_its_seal() {
+    let (mut sealed, mut at) = (0, 0);
+    loop {
+        at += 1;
+        let mut world = World::new();
+        let steps = [
+            Step::Write { table: "a", commits: vec![vec![(range(0, 4), code(1))]] },
+            Step::Seal { table: "a" },
+            Step::Rename { from: "a", to: "b" },
+        ];
+        world.step(&steps[0], Loss::Nothing);
+        fail_at(at, Fault::Die)(&world);
+        if steps[1].apply(&world.warehouse, &mut 0).is_ok() {
+            break;
+        }
+        world.reboot(Loss::Nothing);
+        let was_sealed = world.warehouse.is_sealed(&dataset("a")).unwrap();
+        steps[2].apply(&world.warehouse, &mut 0).unwrap();
+        world.reboot(Loss::AllUnsynced);
+        assert_eq!(world.warehouse.is_sealed(&dataset("b")).unwrap(), was_sealed);
+        sealed += usize::from(was_sealed);
+    }
+    assert!(sealed > 0 && sealed < at as usize - 1, "{sealed} of {at}");
 }
