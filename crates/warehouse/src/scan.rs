@@ -25,6 +25,11 @@ impl Scan {
         Self { table, rows, next_frame }
     }
 
+    /// Reads no more.
+    pub(crate) fn end(&mut self) {
+        self.rows = RowRange::new(0, 0);
+    }
+
     fn read_next(&mut self) -> Result<Option<RecordBatch>, Error> {
         while !self.rows.is_empty() {
             let frame = self.table.frames()[self.next_frame];
@@ -49,7 +54,7 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.read_next().transpose();
         if matches!(next, Some(Err(_))) {
-            self.rows = RowRange::new(0, 0);
+            self.end();
         }
         next
     }

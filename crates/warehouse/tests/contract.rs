@@ -23,6 +23,15 @@ fn files_keep_the_contract() {
     });
 }
 
+#[cfg(feature = "lz4")]
+#[test]
+fn compressed_files_keep_the_contract() {
+    contract::run(|| {
+        let warehouse = FileWarehouse::open_on(Arc::new(Simulated::new()), "tables").unwrap();
+        warehouse.with_compression(rowmark_warehouse::Compression::Lz4)
+    });
+}
+
 #[test]
 fn files_on_a_machine_without_links_keep_the_contract() {
     contract::run(|| {

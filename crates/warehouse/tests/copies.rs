@@ -53,24 +53,6 @@ fn a_copy_takes_no_space_of_its_own() {
 }
 
 #[test]
-fn a_sealed_copy_may_have_a_record_of_its_own() {
-    let (_folder, warehouse) = open();
-    let (from, to) = (dataset("a"), dataset("b"));
-    write(&warehouse, &from, &[range(0, 5)]);
-    assert!(matches!(warehouse.copy_with_record(&from, &to, b"mine"), Err(Error::TableNotSealed { .. })));
-    assert_eq!(warehouse.list(&TableFilter::All).unwrap(), std::slice::from_ref(&from));
-    let sealed = warehouse.resume(&from).unwrap().seal(seal(5)).unwrap();
-    warehouse.copy_with_record(&from, &to, b"mine").unwrap();
-    let copy = warehouse.open_table(&to).unwrap().unwrap();
-    assert_eq!(
-        (copy.record(), warehouse.open_table(&from).unwrap().unwrap().record()),
-        (&b"mine"[..], &b"sealed"[..])
-    );
-    assert_eq!(copy.seal().unwrap().content_hash, sealed.seal().unwrap().content_hash);
-    assert_eq!((copy.frames(), read_all(&copy)), (sealed.frames(), read_all(&sealed)));
-}
-
-#[test]
 fn generations_of_copies_without_progress_do_not_grow() {
     let (folder, warehouse) = open();
     write(&warehouse, &dataset("g0"), &[range(0, 5)]);

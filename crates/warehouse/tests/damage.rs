@@ -316,10 +316,10 @@ fn an_error_says_which_file_where_and_what() {
     assert_eq!(source, "a frame is broken that was committed before segment 2 was written");
 
     bytes[header + 200] ^= 4;
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(file, &bytes).unwrap();
     let error = warehouse.open_table(&name).unwrap_err().to_string();
     assert!(
-        error.ends_with("has format version 2, and this program knows versions up to 1; use a newer rowmark")
+        error.ends_with("has format version 3, and this program knows versions up to 2; use a newer rowmark")
     );
 }

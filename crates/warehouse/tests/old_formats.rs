@@ -6,24 +6,12 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
-
 use rowmark_rows::RowRanges;
 use rowmark_warehouse::{FileWarehouse, Seal, TableName, Warehouse};
 use support::{batch_of, code, dataset, range, read_all, rows_of_range, seal};
 
-/// The tables of a fixture, in a folder that may be written.
 fn open(fixture: &str) -> (tempfile::TempDir, FileWarehouse) {
-    let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
-    for table in fs::read_dir(fixture).unwrap().map(Result::unwrap) {
-        let target = folder.path().join(table.file_name());
-        fs::create_dir(&target).unwrap();
-        for file in fs::read_dir(table.path()).unwrap().map(Result::unwrap) {
-            fs::copy(file.path(), target.join(file.file_name())).unwrap();
-        }
-    }
+    let folder = support::fixture(fixture);
     let warehouse = FileWarehouse::open(folder.path()).unwrap();
     (folder, warehouse)
 }

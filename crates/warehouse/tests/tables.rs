@@ -2,9 +2,9 @@
 
 mod support;
 
-use rowmark_rows::{RowRange, RowRanges, RowSchema};
+use rowmark_rows::RowRanges;
 use rowmark_warehouse::{
-    Error, FileWarehouse, RECORD_BYTES_MAX, Seal, TableFilter, TableName, UdfTable, Warehouse,
+    Error, FileWarehouse, RECORD_BYTES_MAX, TableFilter, TableName, UdfTable, Warehouse,
 };
 use support::{batch_of, code, dataset, files_of, open, range, read_all, rows_of_range, schema, seal, write};
 use uuid::Uuid;

@@ -6,7 +6,7 @@ use arrow_schema::{DataType, Field, Schema};
 use rowmark_rows::RowSchema;
 use uuid::Uuid;
 
-use super::sample::{append, code, dataset, open, range, read_all, rows_of, schema, seal, write};
+use super::sample::{append, code, dataset, open, range, read_all, rows_of, seal, write};
 use super::{Check, Expected, assert_error};
 use crate::{DatasetName, Error, TableFilter, TableName, UdfTable, Warehouse};
 

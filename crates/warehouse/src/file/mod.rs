@@ -19,13 +19,14 @@ use rowmark_os::{Os, System};
 use rowmark_rows::RowSchema;
 
 use crate::writer::check_record;
-use crate::{Error, Seal, Table, TableFilter, TableName, TableWriter, Warehouse};
+use crate::{Compression, Error, Seal, Table, TableFilter, TableName, TableWriter, Warehouse};
 use disk::Disk;
 use format::footer::Footer;
 use open::{FOOTER_FILE, Opened, segment_number};
 use writer::{FileWriter, write_footer};
 
 pub(crate) use format::batch::check_columns;
+pub(crate) use format::needs::Needs;
 pub use format::{BATCH_BYTES_MAX, RECORD_BYTES_MAX};
 pub use segment::DroppedTail;
 
@@ -51,6 +52,7 @@ const UNFINISHED_SUFFIX: &str = ".new";
 #[derive(Debug, Clone)]
 pub struct FileWarehouse {
     shared: Arc<Shared>,
+    compression: Compression,
 }
 
 #[derive(Debug)]
@@ -81,7 +83,14 @@ impl FileWarehouse {
         disk.create_folders(&folder)?;
         // A process that was killed may have given names and never synced them.
         disk.sync_folder(&folder)?;
-        Ok(Self { shared: Arc::new(Shared { folder, disk, busy: Mutex::default() }) })
+        let shared = Arc::new(Shared { folder, disk, busy: Mutex::default() });
+        Ok(Self { shared, compression: Compression::None })
+    }
+
+    /// The same tables, of which new batches are stored in this way.
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self { compression, ..self }
     }
 
     fn copy_files(&self, from: &TableName, to: &TableName, footer: CopiedFooter<'_>) -> Result<(), Error> {

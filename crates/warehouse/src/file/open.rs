@@ -10,10 +10,11 @@ use super::disk::{Disk, ReadFile};
 use super::format::batch::{BatchEncoder, decode_schema};
 use super::format::footer::{Footer, FooterSegment};
 use super::format::header::{Header, Predecessor};
-use super::segment::{Segment, read_followed, read_header, read_open_end};
+use super::format::needs::Needs;
+use super::segment::{Segment, check_features, read_followed, read_header, read_open_end};
 use crate::error::Damage;
 use crate::table::{Contents, Frame, Place, Seal, Table};
-use crate::{DroppedTail, Error, TableName};
+use crate::{Compression, DroppedTail, Error, TableName};
 
 /// The file that makes a table sealed.
 pub(crate) const FOOTER_FILE: &str = "footer";
@@ -32,6 +33,8 @@ pub(crate) fn segment_number(file: &str) -> Option<u32> {
 /// A table whose files are open.
 pub(super) struct Opened {
     pub(super) table: Table,
+    /// How its batches are compressed.
+    pub(super) needs: Needs,
     pub(super) segments: Arc<[Segment]>,
 }
 
@@ -42,18 +45,19 @@ pub(super) fn open_table(disk: &Disk, name: &TableName, folder: &Path) -> Result
         Some(footer) => open_sealed(disk, folder, &footer)?,
         None => open_unsealed(disk, folder, &files)?,
     };
-    let Found { schema, record, seal, segments, frames, dropped_tail } = found;
+    let Found { needs, schema, record, seal, segments, frames, dropped_tail } = found;
     let segments: Arc<[Segment]> = segments.into();
     let batches = Box::new(SegmentBatches { segments: segments.clone(), schema: schema.clone() });
     let contents = Contents { name: name.clone(), schema, record, seal, frames, dropped_tail, batches };
-    Ok(Some(Opened { table: Table::new(contents), segments }))
+    Ok(Some(Opened { table: Table::new(contents), needs, segments }))
 }
 
 impl Opened {
     /// The footer of the table, sealed in this way.
     pub(super) fn footer(&self, seal: Seal) -> Result<Footer, Error> {
-        let encoder = BatchEncoder::new(self.table.name(), self.table.schema())?;
+        let encoder = BatchEncoder::new(self.table.name(), self.table.schema(), Compression::None)?;
         Ok(Footer {
+            needs: if seal.failed.is_empty() { self.needs } else { self.needs.and(Needs::HOLES) },
             schema_ipc: encoder.schema_ipc().to_vec(),
             seal,
             segments: self.segments.iter().map(Segment::listed).collect(),
@@ -64,6 +68,7 @@ impl Opened {
 
 /// What the files of a table say.
 struct Found {
+    needs: Needs,
     schema: RowSchema,
     record: Vec<u8>,
     seal: Option<Seal>,
@@ -75,13 +80,15 @@ struct Found {
 fn open_sealed(disk: &Disk, folder: &Path, footer: &ReadFile) -> Result<Found, Error> {
     let mut bytes = vec![0; footer.bytes() as usize];
     footer.read_at(&mut bytes, 0)?;
-    let Footer { schema_ipc, seal, segments, frames } =
+    let Footer { needs, schema_ipc, seal, segments, frames } =
         Footer::decode(&bytes).map_err(|error| error.into_error(footer.path()))?;
+    check_features(footer, needs)?;
+    let needs = needs.without_holes();
     let schema = read_schema(footer, &schema_ipc)?;
     let segments =
         segments.iter().map(|segment| open_listed(disk, folder, segment)).collect::<Result<_, _>>()?;
     let record = seal.record.clone();
-    Ok(Found { schema, record, seal: Some(seal), segments, frames, dropped_tail: None })
+    Ok(Found { needs, schema, record, seal: Some(seal), segments, frames, dropped_tail: None })
 }
 
 /// Opens a segment that a footer lists; what it holds is verified when it is read.
@@ -117,6 +124,7 @@ fn open_unsealed(disk: &Disk, folder: &Path, files: &[String]) -> Result<Found, 
         }
         opened.push((file, header, header_bytes));
     }
+    let needs = opened.iter().fold(Needs::NOTHING, |needs, (_, header, _)| needs.and(header.needs));
     let schema = check_schemas(&opened)?;
     let record = opened.last().map(|(_, header, _)| header.record.clone()).unwrap_or_default();
 
@@ -141,7 +149,7 @@ fn open_unsealed(disk: &Disk, folder: &Path, files: &[String]) -> Result<Found, 
         segments.push(Segment { file, number: header.number, identity: header.identity, bytes: found.bytes });
     }
     refuse_overlap(&mut frames, &segments)?;
-    Ok(Found { schema, record, seal: None, segments, frames, dropped_tail })
+    Ok(Found { needs, schema, record, seal: None, segments, frames, dropped_tail })
 }
 
 /// Refuses a table in which an input row was committed twice.

@@ -9,10 +9,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::disk::ReadFile;
-use super::format::FORMAT_VERSION;
+use super::format::FORMAT_VERSION_MAX;
 use super::format::footer::FooterSegment;
 use super::format::frame::{CHECKED_FROM, FRAME_HEAD_BYTES, FRAME_MARKER, FrameHead};
 use super::format::header::{HEADER_FIXED_BYTES, Header, header_bytes};
+use super::format::needs::Needs;
 use crate::Error;
 use crate::error::Damage;
 
@@ -74,11 +75,21 @@ pub(crate) fn read_header(file: &ReadFile) -> Result<(Header, u64), Error> {
     let bytes = header_bytes(&fixed, file.bytes()).map_err(damaged)?.map_err(|found| Error::NewerFormat {
         path: file.path().to_owned(),
         found,
-        supported: FORMAT_VERSION,
+        supported: FORMAT_VERSION_MAX,
     })?;
     let mut header = vec![0; bytes as usize];
     file.read_at(&mut header, 0)?;
-    Ok((Header::decode(&header).map_err(damaged)?, bytes))
+    let header = Header::decode(&header).map_err(damaged)?;
+    check_features(file, header.needs)?;
+    Ok((header, bytes))
+}
+
+/// Refuses a file with batches that this program cannot decode.
+pub(super) fn check_features(file: &ReadFile, needs: Needs) -> Result<(), Error> {
+    match needs.missing_feature() {
+        Some(feature) => Err(Error::MissingFeature { path: file.path().to_owned(), feature }),
+        None => Ok(()),
+    }
 }
 
 /// Reads and checks the frames of the newest segment, which may end in a torn one.

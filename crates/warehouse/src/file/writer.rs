@@ -17,12 +17,13 @@ use super::format::batch::BatchEncoder;
 use super::format::footer::{Footer, FooterSegment};
 use super::format::frame::{FRAME_HEAD_BYTES, FrameHead};
 use super::format::header::{Header, Predecessor};
+use super::format::needs::Needs;
 use super::open::{FOOTER_FILE, Opened, segment_file};
 use super::segment::Segment;
 use super::{Busy, FileWarehouse};
 use crate::table::{Frame, Seal, Table};
 use crate::writer::{check_batch, check_complete, check_record, check_size};
-use crate::{CodeId, Error, TableName, TableWriter, Warehouse};
+use crate::{CodeId, Compression, Error, TableName, TableWriter, Warehouse};
 
 /// Appended batches are written (not synced) once they reach this size, so that memory is bounded.
 const BUFFER_BYTES_MAX: usize = 8 << 20;
@@ -36,6 +37,9 @@ pub(super) struct FileWriter {
     schema: RowSchema,
     record: Vec<u8>,
     encoder: BatchEncoder,
+    /// How the batches of the new segments, and of those before them, are compressed.
+    compression: Compression,
+    needs: Needs,
     /// The segments up to the one that is being written, each as far as it is durable.
     segments: Vec<FooterSegment>,
     current: Option<OpenSegment>,
@@ -73,8 +77,9 @@ impl FileWriter {
         folder: PathBuf,
         opened: &Opened,
     ) -> Result<Self, Error> {
-        let Opened { table, segments } = opened;
+        let Opened { table, needs, segments } = opened;
         let mut writer = Self::new(warehouse, busy, folder, table.schema(), table.record())?;
+        writer.needs = *needs;
         writer.segments = segments.iter().map(Segment::listed).collect();
         writer.frames = table.frames().to_vec();
         writer.processed = table.processed().clone();
@@ -90,7 +95,8 @@ impl FileWriter {
         record: &[u8],
     ) -> Result<Self, Error> {
         check_record(busy.table(), record)?;
-        let encoder = BatchEncoder::new(busy.table(), schema)?;
+        let compression = warehouse.compression;
+        let encoder = BatchEncoder::new(busy.table(), schema, compression)?;
         Ok(Self {
             warehouse,
             busy,
@@ -98,6 +104,8 @@ impl FileWriter {
             schema: schema.clone(),
             record: record.to_vec(),
             encoder,
+            compression,
+            needs: Needs::NOTHING,
             segments: Vec::new(),
             current: None,
             frames: Vec::new(),
@@ -151,8 +159,9 @@ impl FileWriter {
             .last()
             .map(|segment| Predecessor { identity: segment.identity, bytes: segment.bytes });
         let schema_ipc = self.encoder.schema_ipc().to_vec();
+        let needs = self.compression.needs();
         let header =
-            Header { number, identity, predecessor, schema_ipc, record: self.record.clone() }.encode();
+            Header { needs, number, identity, predecessor, schema_ipc, record: self.record.clone() }.encode();
 
         let disk = self.warehouse.disk();
         let path = self.folder.join(segment_file(number));
@@ -169,6 +178,7 @@ impl FileWriter {
         disk.sync_folder(&self.folder)?;
 
         let bytes = header.len() as u64;
+        self.needs = self.needs.and(needs);
         self.segments.push(FooterSegment { number, identity, bytes });
         self.current = Some(OpenSegment { file, identity, written_bytes: bytes, durable_bytes: bytes });
         Ok(())
@@ -270,7 +280,9 @@ impl TableWriter for FileWriter {
         self.commit()?;
         check_complete(&*self, &seal)?;
         self.frames.sort_unstable_by_key(Frame::range);
+        let has_holes = !seal.failed.is_empty();
         let footer = Footer {
+            needs: if has_holes { self.needs.and(Needs::HOLES) } else { self.needs },
             schema_ipc: self.encoder.schema_ipc().to_vec(),
             seal,
             segments: std::mem::take(&mut self.segments),

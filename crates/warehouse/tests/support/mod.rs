@@ -92,3 +92,17 @@ pub(crate) fn files_of(folder: &Path, table: &TableName) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// The tables of a fixture, in a folder that may be written.
+pub(crate) fn fixture(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    for table in std::fs::read_dir(fixture).unwrap().map(Result::unwrap) {
+        let target = folder.path().join(table.file_name());
+        std::fs::create_dir(&target).unwrap();
+        for file in std::fs::read_dir(table.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), target.join(file.file_name())).unwrap();
+        }
+    }
+    folder
+}

@@ -17,7 +17,7 @@ use rowmark_rows::RowSchema;
 
 use super::SCHEMA_BYTES_MAX;
 use crate::writer::check_size;
-use crate::{Error, TableName};
+use crate::{Compression, Error, TableName};
 
 /// Buffers are padded to this many bytes: the least that Arrow allows, as many frames are small.
 const ALIGNMENT_BYTES: usize = 8;
@@ -30,9 +30,21 @@ pub(crate) struct BatchEncoder {
 }
 
 impl BatchEncoder {
-    pub(crate) fn new(table: &TableName, schema: &RowSchema) -> Result<Self, Error> {
+    pub(crate) fn new(
+        table: &TableName,
+        schema: &RowSchema,
+        compression: Compression,
+    ) -> Result<Self, Error> {
+        let codec = match compression {
+            Compression::None => None,
+            #[cfg(feature = "lz4")]
+            Compression::Lz4 => Some(arrow_ipc::CompressionType::LZ4_FRAME),
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => Some(arrow_ipc::CompressionType::ZSTD),
+        };
         let begin = || {
             let options = IpcWriteOptions::try_new(ALIGNMENT_BYTES, false, MetadataVersion::V5)?;
+            let options = options.try_with_compression(codec)?;
             StreamWriter::try_new_with_options(Vec::new(), schema.arrow(), options)
         };
         let what = "the schema";

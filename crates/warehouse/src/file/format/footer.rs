@@ -11,16 +11,12 @@ use rowmark_rows::{RowRange, RowRanges};
 use crate::error::Damage;
 use crate::file::format::cursor::{Cursor, put_counted};
 use crate::file::format::frame::FRAME_HEAD_BYTES;
-use crate::file::format::{RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
+use crate::file::format::needs::Needs;
+use crate::file::format::{FORMAT_VERSION_MAX, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
 use crate::table::{Frame, Place, Seal, rows_by_code};
 use crate::{CodeId, Error};
 
 pub(crate) const FOOTER_MAGIC: [u8; 8] = *b"\x89RMEND\r\n";
-/// All input rows have been processed.
-const VERSION_WHOLE: u16 = 1;
-/// Some have failed: those that are in no frame. A program that does not know this must not read it.
-const VERSION_WITH_HOLES: u16 = 2;
-const VERSION_MAX: u16 = VERSION_WITH_HOLES;
 const FIXED_BYTES: usize = 24;
 const SEGMENT_BYTES: usize = 20;
 const CODE_BYTES: usize = 40;
@@ -28,6 +24,7 @@ const FRAME_BYTES: usize = 48;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Footer {
+    pub(crate) needs: Needs,
     pub(crate) schema_ipc: Vec<u8>,
     pub(crate) seal: Seal,
     pub(crate) segments: Vec<FooterSegment>,
@@ -65,9 +62,7 @@ impl Footer {
 
         let mut footer = Vec::new();
         footer.extend_from_slice(&FOOTER_MAGIC);
-        let version = if self.seal.failed.is_empty() { VERSION_WHOLE } else { VERSION_WITH_HOLES };
-        footer.extend_from_slice(&version.to_le_bytes());
-        footer.extend_from_slice(&0_u16.to_le_bytes());
+        footer.extend_from_slice(&self.needs.encode());
         footer.extend_from_slice(&[0; FIXED_BYTES - 12]);
         put_counted(&mut footer, &self.schema_ipc);
         put_counted(&mut footer, &self.seal.record);
@@ -107,25 +102,25 @@ impl Footer {
             return Err(Damage::ForeignFile { expected: "footer" }.into());
         }
         let version = match cursor.u16() {
-            Some(version) if version > VERSION_MAX => return Err(FooterError::Newer(version)),
-            Some(version @ (VERSION_WHOLE | VERSION_WITH_HOLES)) => version,
+            Some(version) if version > FORMAT_VERSION_MAX => return Err(FooterError::Newer(version)),
+            Some(version @ 1..=FORMAT_VERSION_MAX) => version,
             _ => return Err(Damage::Checksum { part: "footer" }.into()),
         };
-        cursor.u16();
+        let flags = cursor.u16().unwrap_or(0);
         let (Some(stored), Some(bytes)) = (cursor.u32(), cursor.u64()) else {
             return Err(Damage::Truncated { expected: FIXED_BYTES as u64, found: footer.len() as u64 }.into());
         };
         if stored != checksum(footer) || bytes != footer.len() as u64 {
             return Err(Damage::Checksum { part: "footer" }.into());
         }
-        let footer = Self::decode_body(&mut cursor).filter(|footer| {
-            cursor.is_empty() && footer.seal.failed.is_empty() == (version == VERSION_WHOLE)
-        });
+        let footer = Needs::decode(version, flags)
+            .and_then(|needs| Self::decode_body(&mut cursor, needs))
+            .filter(|_| cursor.is_empty());
         Ok(footer.ok_or(Damage::Contradiction { part: "footer" })?)
     }
 
     /// What follows the checksum; `None` when the numbers contradict each other.
-    fn decode_body(cursor: &mut Cursor<'_>) -> Option<Self> {
+    fn decode_body(cursor: &mut Cursor<'_>, needs: Needs) -> Option<Self> {
         let schema_ipc = cursor.counted()?.to_vec();
         let record = cursor.counted()?.to_vec();
         let (rows_in, rows_out) = (cursor.u64()?, cursor.u64()?);
@@ -144,7 +139,8 @@ impl Footer {
 
         let processed: RowRanges = frames.iter().map(Frame::range).collect();
         let failed = processed.missing_in(RowRange::new(0, rows_in));
-        let is_within = processed.span().is_none_or(|span| span.end() <= rows_in);
+        let is_told = failed.is_empty() != needs.contains(Needs::HOLES);
+        let is_within = is_told && processed.span().is_none_or(|span| span.end() <= rows_in);
         let is_ordered = frames.windows(2).all(|pair| pair[0].range.end() <= pair[1].range.start());
         let is_counted = rows_by_code(&frames).into_iter().eq(codes)
             && frames.iter().try_fold(0_u64, |sum, frame| sum.checked_add(frame.rows)) == Some(rows_out);
@@ -152,6 +148,7 @@ impl Footer {
             schema_ipc.len() as u64 <= SCHEMA_BYTES_MAX && record.len() as u64 <= RECORD_BYTES_MAX;
         let seal = Seal { rows_in, failed, content_hash, record };
         (is_within && is_ordered && is_counted && is_bounded).then_some(Self {
+            needs,
             schema_ipc,
             seal,
             segments,
@@ -179,7 +176,7 @@ impl FooterError {
     pub(crate) fn into_error(self, path: &std::path::Path) -> Error {
         let path = path.to_owned();
         match self {
-            Self::Newer(found) => Error::NewerFormat { path, found, supported: VERSION_MAX },
+            Self::Newer(found) => Error::NewerFormat { path, found, supported: FORMAT_VERSION_MAX },
             Self::Damage(damage) => Error::Damaged { path, offset: 0, damage },
         }
     }

@@ -5,7 +5,8 @@
 
 use crate::error::Damage;
 use crate::file::format::cursor::Cursor;
-use crate::file::format::{FORMAT_VERSION, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
+use crate::file::format::needs::Needs;
+use crate::file::format::{FORMAT_VERSION_MAX, RECORD_BYTES_MAX, SCHEMA_BYTES_MAX};
 
 /// As PNG's: finds text-mode transfers and files of other kinds.
 pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"\x89RMSEG\r\n";
@@ -24,6 +25,8 @@ pub(crate) struct Header {
     pub(crate) predecessor: Option<Predecessor>,
     pub(crate) schema_ipc: Vec<u8>,
     pub(crate) record: Vec<u8>,
+    /// How the batches are compressed.
+    pub(crate) needs: Needs,
 }
 
 /// The segment before: how much of it holds frames that were whole and durable by then.
@@ -42,8 +45,7 @@ impl Header {
 
         let mut header = Vec::with_capacity(bytes);
         header.extend_from_slice(&SEGMENT_MAGIC);
-        header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        header.extend_from_slice(&0_u16.to_le_bytes());
+        header.extend_from_slice(&self.needs.encode());
         header.extend_from_slice(&0_u32.to_le_bytes());
         header.extend_from_slice(&(bytes as u32).to_le_bytes());
         header.extend_from_slice(&self.number.to_le_bytes());
@@ -66,7 +68,8 @@ impl Header {
     pub(crate) fn decode(header: &[u8]) -> Result<Self, Damage> {
         let fixed = || -> Option<(u32, Self)> {
             let mut cursor = Cursor::new(header);
-            cursor.bytes(CHECKSUM_AT)?;
+            cursor.bytes(SEGMENT_MAGIC.len())?;
+            let needs = Needs::decode(cursor.u16()?, cursor.u16()?)?;
             let stored_checksum = cursor.u32()?;
             cursor.u32()?;
             let number = cursor.u32()?;
@@ -77,7 +80,7 @@ impl Header {
             let (schema_bytes, record_bytes) = (cursor.u32()?, cursor.u32()?);
             let schema_ipc = cursor.bytes(schema_bytes as usize)?.to_vec();
             let record = cursor.bytes(record_bytes as usize)?.to_vec();
-            Some((stored_checksum, Self { number, identity, predecessor, schema_ipc, record }))
+            Some((stored_checksum, Self { number, identity, predecessor, schema_ipc, record, needs }))
         };
         match fixed() {
             Some((stored, header_read)) if stored == checksum(header) => Ok(header_read),
@@ -93,8 +96,8 @@ pub(crate) fn header_bytes(fixed: &[u8], file_bytes: u64) -> Result<Result<u64, 
         return Err(Damage::ForeignFile { expected: "segment" });
     }
     match cursor.u16() {
-        Some(version) if version > FORMAT_VERSION => return Ok(Err(version)),
-        Some(FORMAT_VERSION) => {}
+        Some(version) if version > FORMAT_VERSION_MAX => return Ok(Err(version)),
+        Some(1..=FORMAT_VERSION_MAX) => {}
         _ => return Err(Damage::Checksum { part: "header" }),
     }
     cursor.bytes(6);

@@ -8,9 +8,10 @@ pub(crate) mod cursor;
 pub(crate) mod footer;
 pub(crate) mod frame;
 pub(crate) mod header;
+pub(crate) mod needs;
 
-/// The format of segments that is written, and the newest that is read.
-pub(crate) const FORMAT_VERSION: u16 = 1;
+/// The newest format that is read; the oldest that suffices is written (see [`needs`]).
+pub(crate) const FORMAT_VERSION_MAX: u16 = 2;
 /// The longest schema, in bytes of Arrow IPC.
 pub(crate) const SCHEMA_BYTES_MAX: u64 = 16 << 20;
 /// The longest record.
@@ -26,6 +27,7 @@ mod tests {
     use super::footer::{Footer, FooterSegment};
     use super::frame::{FRAME_HEAD_BYTES, FrameHead};
     use super::header::{Header, Predecessor, header_bytes};
+    use super::needs::Needs;
     use crate::CodeId;
     use crate::table::{Frame, Place, Seal};
 
@@ -45,6 +47,7 @@ mod tests {
             predecessor: Some(Predecessor { identity: 0x1112_1314_1516_1718, bytes: 4096 }),
             schema_ipc: b"schema".to_vec(),
             record: b"record!".to_vec(),
+            needs: Needs::NOTHING,
         };
         let bytes = header.encode();
         assert_eq!(
@@ -53,6 +56,16 @@ mod tests {
         );
         assert_eq!(header_bytes(&bytes, 128).unwrap(), Ok(128));
         assert_eq!(Header::decode(&bytes).unwrap(), header);
+    }
+
+    #[test]
+    fn what_a_reader_needs_decides_the_version() {
+        assert_eq!(Needs::NOTHING.encode(), [1, 0, 0, 0]);
+        assert_eq!(Needs::HOLES.and(Needs::LZ4).encode(), [2, 0, 3, 0]);
+        assert_eq!(Needs::decode(2, 4), Some(Needs::ZSTD));
+        for (version, flags) in [(0, 0), (1, 1), (2, 0), (2, 8), (3, 1)] {
+            assert_eq!(Needs::decode(version, flags), None);
+        }
     }
 
     #[test]
@@ -90,6 +103,7 @@ mod tests {
             place: Place { segment: 0, offset: 128 + 200 * start, payload_bytes: 100 * rows },
         };
         let footer = Footer {
+            needs: Needs::NOTHING,
             schema_ipc: b"schema".to_vec(),
             seal: Seal {
                 rows_in: 5,
@@ -123,13 +137,14 @@ mod tests {
         let failed = RowRanges::from_iter([RowRange::new(0, 1), RowRange::new(3, 4), RowRange::new(5, 7)]);
         let (content_hash, record) = (ContentHash::from_bytes([0; 32]), Vec::new());
         let footer = Footer {
+            needs: Needs::HOLES,
             schema_ipc: Vec::new(),
             seal: Seal { rows_in: 7, failed, content_hash, record },
             segments: vec![FooterSegment { number: 1, identity: 7, bytes: 1_000 }],
             frames,
         };
         let bytes = footer.encode();
-        assert_eq!(bytes[8..10], [2, 0]);
+        assert_eq!(bytes[8..12], [2, 0, 1, 0]);
         assert!(Footer::decode(&bytes).is_ok_and(|read| read == footer));
     }
 
@@ -142,6 +157,7 @@ mod tests {
             place: Place { segment: 0, offset: 128, payload_bytes: 100 },
         };
         let footer = |segments, frames: Vec<Frame>| Footer {
+            needs: Needs::NOTHING,
             schema_ipc: Vec::new(),
             seal: Seal {
                 rows_in: frames.iter().map(|frame| frame.range.end()).max().unwrap_or(0),
