@@ -10,7 +10,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_metastore::{
     Checkpoint, Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp,
 };
-use rowmark_warehouse::{FileWarehouse, Warehouse};
+use rowmark_warehouse::{Compression, FileWarehouse, Warehouse};
 
 use crate::display::ProgressDisplay;
 use crate::error::text_of;
@@ -305,6 +305,7 @@ pub struct SessionBuilder {
     stops_on_ctrl_c: bool,
     display: ProgressDisplay,
     stores: Option<(Box<dyn Metastore>, Arc<dyn Warehouse>)>,
+    compression: Compression,
 }
 
 impl SessionBuilder {
@@ -442,6 +443,24 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets how the rows of new tables are stored (default: as they are); what is stored already stays as it is.
+    ///
+    /// The features `lz4` and `zstd` give it more values than one. Results do not depend on it.
+    ///
+    /// ```
+    /// use rowmark::prelude::*;
+    /// use rowmark::warehouse::Compression;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # #[cfg(feature = "lz4")]
+    /// let session = Session::builder().state_folder(folder.path()).compression(Compression::Lz4).open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
     /// Opens the session.
     ///
     /// # Errors
@@ -473,8 +492,8 @@ impl SessionBuilder {
             (metastore, warehouse, None)
         } else {
             let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
-            let warehouse: Arc<dyn Warehouse> = Arc::new(FileWarehouse::open(folder.tables())?);
-            (store::open_metastore(&folder, now())?, warehouse, Some(folder))
+            let warehouse = FileWarehouse::open(folder.tables())?.with_compression(self.compression);
+            (store::open_metastore(&folder, now())?, Arc::new(warehouse) as Arc<dyn Warehouse>, Some(folder))
         };
         store::reconcile(&*metastore, &*warehouse, now())?;
         #[cfg(feature = "ctrlc")]
