@@ -1,7 +1,7 @@
 //! Saved datasets: versions 1, 2, 3, … of a name, each a sealed table that is never written again.
 
 use rowmark_hashing::{ContentHash, Fingerprint};
-use rowmark_metastore::{CheckpointKind, DatasetRef, DatasetVersion, Event, EventKind};
+use rowmark_metastore::{CheckpointKind, CodeRows, DatasetRef, DatasetVersion, Event, EventKind};
 use rowmark_rows::RowSchema;
 use rowmark_warehouse::{DatasetName, Table, TableName, Warehouse};
 
@@ -94,6 +94,11 @@ impl Saved {
     /// Whether this save made the version; otherwise it was there already.
     pub fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Which code made how many of the input rows: more than one after code was changed and the step went on.
+    pub fn provenance(&self) -> &[CodeRows] {
+        &self.dataset.codes
     }
 
     /// The record of the version.

@@ -118,6 +118,14 @@ pub enum Error {
         /// The name of both.
         step: String,
     },
+    /// A step's code was changed before all its rows were done, and its rows are not to be mixed.
+    #[error(
+        "finished rows of `{step}` were made by other code than runs now, and `MixedCode::Fail` is set; run the old code to its end, reset its progress, or choose another policy"
+    )]
+    MixedCode {
+        /// The step's name.
+        step: String,
+    },
     /// A dataset is not there.
     #[error("there is no dataset `{name}`{}; `save` makes one", version.map(|version| format!(" with version {version}")).unwrap_or_default())]
     NoDataset {

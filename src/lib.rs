@@ -7,6 +7,7 @@ mod ends;
 mod error;
 mod function;
 mod group;
+mod housekeeping;
 mod in_flight;
 mod input;
 mod poison;
@@ -32,8 +33,9 @@ pub use ends::ChainRows;
 pub use error::{BoxError, CommitError, Error, Result, RowError};
 pub use function::WithInput;
 pub use group::{Group, GroupRows};
+pub use housekeeping::{Cleanup, Reason, Removed, Usage};
 pub use report::{Decision, Report, StepReport};
-pub use resume::Reuse;
+pub use resume::{MixedCode, Reuse};
 pub use rowmark_executor::{CancelToken, Durability, Failure, OnError, Retry, Snapshot};
 pub use rowmark_macros::udf;
 pub use session::{Session, SessionBuilder};
@@ -64,7 +66,8 @@ pub mod prelude {
     pub use crate::readers::CsvOptions;
     pub use crate::udf::Udf;
     pub use crate::{
-        CancelToken, Chain, Durability, Group, OnError, ProgressDisplay, Report, Retry, Reuse, Saved, Session,
+        CancelToken, Chain, Durability, Group, MixedCode, OnError, ProgressDisplay, Report, Retry, Reuse,
+        Saved, Session,
     };
     pub use rowmark_macros::udf_closure as udf;
     pub use serde::{Deserialize, Serialize};

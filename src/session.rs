@@ -16,7 +16,7 @@ use crate::display::ProgressDisplay;
 use crate::error::text_of;
 use crate::in_flight::{StepGuard, StepsInFlight};
 use crate::report::{Report, StepReport};
-use crate::resume::Reuse;
+use crate::resume::{MixedCode, Reuse};
 use crate::settings::Variables;
 use crate::state::StateFolder;
 use crate::step::failures;
@@ -73,9 +73,12 @@ pub(crate) struct Settings {
     pub(crate) reset: bool,
     pub(crate) ignore_checkpoints: bool,
     pub(crate) reuse: Reuse,
+    pub(crate) mixed_code: MixedCode,
     pub(crate) options: Options,
     /// Memory that a sort may hold before it spills.
     pub(crate) sort_bytes_max: u64,
+    /// The age from which checkpoints may be cleaned up, unless a cleanup says another.
+    pub(crate) ttl: Option<Duration>,
     /// After so many deaths of the process in a row a row that was in work is recorded as failed.
     pub(crate) deaths_max: Option<u32>,
     pub(crate) display: ProgressDisplay,
@@ -298,6 +301,7 @@ pub struct SessionBuilder {
     variables: Variables,
     job_name: Option<String>,
     reuse: Reuse,
+    mixed_code: MixedCode,
     options: Options,
     sort_bytes_max: Option<u64>,
     deaths_max: Option<u32>,
@@ -342,6 +346,13 @@ impl SessionBuilder {
     /// Sets where finished steps may be looked for (default: in any job).
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
+        self
+    }
+
+    /// Sets what becomes of finished rows when a step's code was changed before the rest was done (default: they are
+    /// kept).
+    pub fn mixed_code(mut self, policy: MixedCode) -> Self {
+        self.mixed_code = policy;
         self
     }
 
@@ -478,8 +489,10 @@ impl SessionBuilder {
                 .or(environment.ignore_checkpoints)
                 .unwrap_or(false),
             reuse,
+            mixed_code: self.mixed_code,
             options,
             sort_bytes_max: self.sort_bytes_max.unwrap_or(SORT_BYTES_MAX),
+            ttl: variables.ttl.or(environment.ttl),
             deaths_max: self.deaths_max,
             display,
         };

@@ -16,7 +16,7 @@ use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable};
 use crate::input::extend;
 use crate::poison::Notes;
 use crate::report::{Decision, StepReport};
-use crate::resume::{Choice, Lookup, SameName, choices};
+use crate::resume::{Choice, Lookup, MixedCode, SameName, choices};
 use crate::session::Session;
 use crate::{Error, Result, store};
 
@@ -125,19 +125,23 @@ impl StepRun<'_> {
             ignore_checkpoints: settings.ignore_checkpoints,
             reset: settings.reset,
             reuse: settings.reuse,
+            mixed_code: settings.mixed_code,
             accepts_failures: settings.records_failures(),
             retries_failed: self.step.retries_failed,
         };
         let choices = choices(lookup, &records)
             .map_err(|SameName| Error::SameName { step: self.step.name.to_owned() })?;
         let mut lost = None;
+        let work = self.step.work;
         for choice in choices {
-            if matches!(choice, Choice::Continue(_)) && !self.step.work.is_resumable() {
+            if matches!(choice, Choice::Continue(_)) && !work.is_resumable() {
                 continue;
             }
             let (Choice::Skip(checkpoint) | Choice::Continue(checkpoint)) = &choice;
             match (self.open_table(checkpoint)?, choice) {
                 (Ok(table), Choice::Skip(checkpoint)) => return self.skip(checkpoint, table),
+                // A running state cannot be rid of the rows that other code took into it.
+                (Ok(table), Choice::Continue(_)) if work.is_cumulative() && self.leaves_out_rows(&table) => {}
                 (Ok(table), Choice::Continue(checkpoint)) => {
                     return self.compute(self.continue_from(&checkpoint, &table)?);
                 }
@@ -201,6 +205,10 @@ impl StepRun<'_> {
             self.session.warn(self.step.name, format!("of the table {from} {dropped}"))?;
         }
         let is_other_job = checkpoint.job != self.job.id;
+        let is_pure = self.is_pure(table);
+        if self.session.settings().mixed_code == MixedCode::Fail && !is_pure {
+            return Err(Error::MixedCode { step: self.step.name.to_owned() });
+        }
         if *from != mine {
             warehouse.drop(&mine)?;
             metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
@@ -211,12 +219,15 @@ impl StepRun<'_> {
                     warehouse.copy(&failures, &self.failures_table())?;
                 }
             }
-            warehouse.copy_unsealed(from, &mine)?;
+            if self.leaves_out_rows(table) {
+                self.copy_own_rows(table)?;
+            } else {
+                warehouse.copy_unsealed(from, &mine)?;
+            }
             self.remove_superseded()?;
         }
         let mut writer = warehouse.resume(&mine)?;
         writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
-        let is_pure = table.frames().iter().all(|frame| frame.code().hash() == self.code);
         let what = if checkpoint.kind == CheckpointKind::Partial { "progress" } else { "finished rows" };
         Ok(Begun {
             writer,
@@ -228,6 +239,27 @@ impl StepRun<'_> {
             },
             from: is_other_job.then_some(checkpoint.job),
         })
+    }
+
+    /// Whether this code made all the rows of a table.
+    fn is_pure(&self, table: &Table) -> bool {
+        table.frames().iter().all(|frame| frame.code().hash() == self.code)
+    }
+
+    /// Whether the rows of other code are to be computed again, and there are some.
+    fn leaves_out_rows(&self, table: &Table) -> bool {
+        self.session.settings().mixed_code == MixedCode::RecomputeStale && !self.is_pure(table)
+    }
+
+    /// Makes the table of this job's progress from the batches of another that this code made.
+    fn copy_own_rows(&self, table: &Table) -> Result<()> {
+        let warehouse = self.session.warehouse();
+        let record = self.provenance(self.partial_checkpoint(Vec::new()))?;
+        let mut writer = warehouse.create(&self.partial_table(), self.step.schema, &record)?;
+        for frame in table.frames().iter().filter(|frame| frame.code().hash() == self.code) {
+            writer.append(frame.range(), frame.code(), &table.read(frame)?)?;
+        }
+        Ok(writer.commit()?)
     }
 
     /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its
