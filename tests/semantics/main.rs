@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod death;
+mod ends;
 mod housekeeping;
 mod identity;
 mod job;
