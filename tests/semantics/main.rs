@@ -13,3 +13,4 @@ mod progress;
 mod resume;
 mod reuse;
 mod support;
+mod views;
