@@ -1,12 +1,11 @@
 //! Chains: a source, steps, and an end. Building one reads no row and runs nothing.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use rowmark_hashing::Fingerprint;
 use rowmark_metastore::DatasetRef;
-use rowmark_readers::{CsvOptions, CsvSource, MemorySource, Source};
+use rowmark_readers::Source;
 use rowmark_rows::{RowSchema, RowType};
 
 use crate::collect::collect;
@@ -70,7 +69,7 @@ impl Run<'_> {
 }
 
 /// A place in a chain.
-trait Stage<T>: Send + Sync {
+pub(crate) trait Stage<T>: Send + Sync {
     /// A name for people.
     fn name(&self) -> String;
 
@@ -90,13 +89,13 @@ trait Stage<T>: Send + Sync {
             input: &*input,
             parameters: &nothing,
             code: &nothing,
-            schema: &RowSchema::of::<T>()?,
+            schema: input.schema(),
             function: &|row: T| Ok(row),
         })
     }
 }
 
-struct SourceStage<S>(Arc<S>);
+pub(crate) struct SourceStage<S>(pub(crate) Arc<S>);
 
 impl<S> Stage<S::Row> for SourceStage<S>
 where
@@ -107,8 +106,7 @@ where
     }
 
     fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<S::Row>>> {
-        let schema = RowSchema::of::<S::Row>()?;
-        Ok(Arc::new(SourceInput::new(Arc::clone(&self.0), &schema)?))
+        Ok(Arc::new(SourceInput::new(Arc::clone(&self.0))?))
     }
 }
 
@@ -165,49 +163,6 @@ impl<T: RowType, U: Udf<T, Output: RowType>> Stage<U::Output> for MapStage<T, U>
     }
 }
 
-impl Session {
-    /// Reads rows from a CSV file with a header line and commas.
-    ///
-    /// # Errors
-    /// The file cannot be opened or has no header, or `T` cannot be stored.
-    pub fn read_csv<T: RowType>(&self, path: impl AsRef<Path>) -> Result<Chain<T>> {
-        self.read_csv_with(path, CsvOptions::new())
-    }
-
-    /// Reads rows from a CSV file of another dialect.
-    ///
-    /// # Errors
-    /// As [`read_csv`](Self::read_csv).
-    pub fn read_csv_with<T: RowType>(&self, path: impl AsRef<Path>, options: CsvOptions) -> Result<Chain<T>> {
-        RowSchema::of::<T>()?;
-        Ok(self.read(CsvSource::<T>::open(path, options)?))
-    }
-
-    /// Reads rows from a slice. The same rows are the same source in any process.
-    pub fn read_values<T: RowType + Clone>(&self, rows: &[T]) -> Chain<T> {
-        self.read(MemorySource::new(rows))
-    }
-
-    /// Reads rows from a vector. The same rows are the same source in any process.
-    pub fn read_records<T: RowType + Clone>(&self, rows: Vec<T>) -> Chain<T> {
-        self.read(MemorySource::new(rows))
-    }
-
-    /// Reads rows from a source of the user's own.
-    pub fn read<S: Source<Row: RowType> + 'static>(&self, source: S) -> Chain<S::Row> {
-        Chain { session: self.clone(), stage: Arc::new(SourceStage(Arc::new(source))) }
-    }
-
-    /// Reads the rows of a saved dataset: of one version, or of the latest.
-    ///
-    /// # Errors
-    /// There is no such dataset, its table is gone or damaged, or its rows are not of type `T`.
-    pub fn read_dataset<T: RowType>(&self, name: &str, version: Option<u32>) -> Result<Chain<T>> {
-        let stage = StoredDataset::open(self, name, version, &RowSchema::of::<T>()?)?;
-        Ok(Chain { session: self.clone(), stage: Arc::new(stage) })
-    }
-}
-
 impl<T: RowType> Stage<T> for StoredDataset {
     fn name(&self) -> String {
         self.label()
@@ -220,6 +175,11 @@ impl<T: RowType> Stage<T> for StoredDataset {
 }
 
 impl<T: RowType> Chain<T> {
+    /// A chain of one stage.
+    pub(crate) fn begin(session: &Session, stage: impl Stage<T> + 'static) -> Self {
+        Self { session: session.clone(), stage: Arc::new(stage) }
+    }
+
     /// Keeps the rows for which the predicate answers `true`.
     ///
     /// It is evaluated on the way, by the worker that computes the next step; nothing is stored.

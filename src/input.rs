@@ -23,6 +23,8 @@ pub(crate) type Rows<'a, T> = Box<dyn Iterator<Item = Result<Option<T>, RowError
 pub(crate) trait Input<T>: Send + Sync {
     /// Everything that decides which rows these are.
     fn fingerprint(&self) -> &Fingerprint;
+    /// The columns of the rows.
+    fn schema(&self) -> &RowSchema;
     /// The number of rows, those that are filtered out included.
     fn rows(&self) -> Result<u64, Error>;
     /// Reads the rows of a range.
@@ -34,22 +36,28 @@ pub(crate) trait Input<T>: Send + Sync {
 /// The rows of a source.
 pub(crate) struct SourceInput<S> {
     source: Arc<S>,
+    schema: RowSchema,
     fingerprint: Fingerprint,
 }
 
 impl<S: Source<Row: RowType>> SourceInput<S> {
-    pub(crate) fn new(source: Arc<S>, schema: &RowSchema) -> Result<Self, Error> {
+    pub(crate) fn new(source: Arc<S>) -> Result<Self, Error> {
+        let schema = source.schema()?;
         let of_source = source.fingerprint()?;
         let fingerprint = Fingerprint::new("rowmark.rows").with("source", of_source.domain())?;
         let fingerprint = extend(fingerprint, "source", &of_source);
-        let fingerprint = fingerprint.with_hash("row schema", schema.content_hash(), schema);
-        Ok(Self { source, fingerprint })
+        let fingerprint = fingerprint.with_hash("row schema", schema.content_hash(), &schema);
+        Ok(Self { source, schema, fingerprint })
     }
 }
 
 impl<S: Source<Row: RowType>> Input<S::Row> for SourceInput<S> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -95,6 +103,10 @@ impl TableInput {
 impl<T: RowType> Input<T> for TableInput {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -159,6 +171,10 @@ impl<T, U: Udf<T, Output = bool>> FilterInput<T, U> {
 impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        self.input.schema()
     }
 
     fn rows(&self) -> Result<u64, Error> {

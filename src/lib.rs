@@ -8,6 +8,7 @@ mod error;
 mod in_flight;
 mod input;
 mod provenance;
+mod read;
 mod reconcile;
 mod report;
 mod resume;
@@ -50,7 +51,8 @@ pub use rowmark_warehouse as warehouse;
 /// The attribute is written [`#[rowmark::udf]`](macro@crate::udf): a module can hold one macro of a name, and
 /// here it is the closure's.
 pub mod prelude {
-    pub use crate::readers::CsvOptions;
+    pub use crate::readers::{CsvOptions, JsonOptions};
+    pub use crate::rows::Row;
     pub use crate::udf::Udf;
     pub use crate::{CancelToken, Chain, Durability, ProgressDisplay, Report, Reuse, Saved, Session};
     pub use rowmark_macros::udf_closure as udf;

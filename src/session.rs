@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use rowmark_executor::{CancelToken, Durability, Executor, Options};
 use rowmark_hashing::ContentHash;
 use rowmark_metastore::{Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp};
+use rowmark_readers::FileHashes;
 use rowmark_warehouse::Warehouse;
 
 use crate::display::ProgressDisplay;
@@ -49,6 +50,7 @@ struct Inner {
     metastore: Box<dyn Metastore>,
     warehouse: Warehouse,
     executor: Executor,
+    file_hashes: Arc<FileHashes>,
     settings: Settings,
     job: Mutex<JobState>,
     steps: StepsInFlight,
@@ -112,6 +114,11 @@ impl Session {
 
     pub(crate) fn executor(&self) -> &Executor {
         &self.inner.executor
+    }
+
+    /// What is remembered of files that were read.
+    pub(crate) fn file_hashes(&self) -> &Arc<FileHashes> {
+        &self.inner.file_hashes
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -358,6 +365,7 @@ impl SessionBuilder {
                 metastore,
                 warehouse,
                 executor,
+                file_hashes: Arc::new(FileHashes::open(folder.file_hashes(), SystemTime::now)),
                 settings,
                 job: Mutex::default(),
                 steps: StepsInFlight::default(),

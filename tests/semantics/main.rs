@@ -9,4 +9,5 @@ mod kill;
 mod progress;
 mod resume;
 mod reuse;
+mod sources;
 mod support;

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rowmark_hashing::{Fingerprint, par_hash_rows};
-use rowmark_rows::RowRange;
-use serde::Serialize;
+use rowmark_rows::{Row, RowRange, RowSchema, RowType, SchemaGuess};
 
 use crate::{Error, RowIter, Source};
 
@@ -36,11 +35,22 @@ impl<T> fmt::Debug for MemorySource<T> {
     }
 }
 
-impl<T: Serialize + Clone + Send + Sync> Source for MemorySource<T> {
+impl<T: RowType + Clone> Source for MemorySource<T> {
     type Row = T;
 
     fn name(&self) -> String {
         format!("{} values", self.rows.len())
+    }
+
+    fn schema(&self) -> Result<RowSchema, Error> {
+        RowSchema::of_or::<T, Error>(|| {
+            let mut rows = self.rows.iter().filter_map(Row::of);
+            let Some(first) = rows.next() else { return Ok(SchemaGuess::new().schema()) };
+            let first = first.columns().schema();
+            let difference = rows.find_map(|row| first.first_difference(row.columns().schema()));
+            let other = |difference| Err(rowmark_rows::Error::SchemaMismatch { difference }.into());
+            difference.map_or_else(|| Ok(first.clone()), other)
+        })
     }
 
     fn fingerprint(&self) -> Result<Fingerprint, Error> {
