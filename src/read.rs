@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use rowmark_hashing::Fingerprint;
+#[cfg(feature = "arrow")]
+use rowmark_readers::ColumnarOptions;
 use rowmark_readers::{CsvOptions, CsvSource, Files, JsonOptions, JsonSource, MemorySource, Source};
 use rowmark_rows::{Columns, RowSchema, RowType};
 use rowmark_warehouse::Table;
@@ -89,6 +91,101 @@ impl Session {
         options: JsonOptions,
     ) -> Result<Chain<T>> {
         Ok(self.read(JsonSource::<T>::open(files, options)?.remember(self.file_hashes())))
+    }
+
+    /// Reads rows from Parquet files: one, a list, a folder or a pattern.
+    ///
+    /// Only the columns that are read are looked at, and a run that continues begins at the row group in which the first
+    /// missing row is. A conversion that could lose something is refused; times, dates and decimals come as texts.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Made { id: u32, day: Option<String>, price: Option<String> }
+    ///
+    /// let some = rowmark::readers::ColumnarOptions::new().skip_extra_columns();
+    /// let made = session.read_parquet_with::<Made>("crates/readers/tests/data/duckdb.parquet", some)?.collect()?;
+    /// assert_eq!((made[7].day.as_deref(), made[7].price.as_deref()), (Some("2024-03-06"), Some("8.75")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be opened, is no Parquet file, or has other columns than `T` has fields.
+    #[cfg(feature = "parquet")]
+    pub fn read_parquet<T: RowType>(&self, files: impl Into<Files>) -> Result<Chain<T>> {
+        self.read_parquet_with(files, ColumnarOptions::new())
+    }
+
+    /// Reads some columns or rows of Parquet files; see [`read_parquet`](Self::read_parquet).
+    ///
+    /// # Errors
+    /// As [`read_parquet`](Self::read_parquet).
+    #[cfg(feature = "parquet")]
+    pub fn read_parquet_with<T: RowType>(
+        &self,
+        files: impl Into<Files>,
+        options: ColumnarOptions,
+    ) -> Result<Chain<T>> {
+        let source = rowmark_readers::ParquetSource::<T>::open(files, options)?;
+        Ok(self.read(source.remember(self.file_hashes())))
+    }
+
+    /// Reads rows from Arrow IPC files (Feather) or streams: one, a list, a folder or a pattern.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let made = session.read_arrow_ipc::<Row>("crates/readers/tests/data/pyarrow.arrow")?.collect()?;
+    /// assert_eq!(made[2]["at"].as_str(), Some("2024-07-01T12:30:00.123456Z"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be opened, is no Arrow IPC file, or has other columns than `T` has fields.
+    #[cfg(feature = "arrow")]
+    pub fn read_arrow_ipc<T: RowType>(&self, files: impl Into<Files>) -> Result<Chain<T>> {
+        self.read_arrow_ipc_with(files, ColumnarOptions::new())
+    }
+
+    /// Reads some columns or rows of Arrow IPC files; see [`read_arrow_ipc`](Self::read_arrow_ipc).
+    ///
+    /// # Errors
+    /// As [`read_arrow_ipc`](Self::read_arrow_ipc).
+    #[cfg(feature = "arrow")]
+    pub fn read_arrow_ipc_with<T: RowType>(
+        &self,
+        files: impl Into<Files>,
+        options: ColumnarOptions,
+    ) -> Result<Chain<T>> {
+        let source = rowmark_readers::ArrowIpcSource::<T>::open(files, options)?;
+        Ok(self.read(source.remember(self.file_hashes())))
+    }
+
+    /// Reads rows from Arrow record batches, which is what data frames of other libraries hand over. It is the same source
+    /// as [`read_records`](Self::read_records) of the same rows.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    /// use rowmark::rows::RowSchema;
+    ///
+    /// let batch = RowSchema::of::<(u64, String)>()?.encode(&[(7, "seven".to_owned())])?;
+    /// let rows = session.read_arrow::<(u64, String)>(vec![batch])?.collect()?;
+    /// assert_eq!(rows, [(7, "seven".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Their columns are not the fields of `T`, or not the same in all batches.
+    #[cfg(feature = "arrow")]
+    pub fn read_arrow<T: RowType>(&self, batches: Vec<arrow_array::RecordBatch>) -> Result<Chain<T>> {
+        Ok(self.read(rowmark_readers::ArrowSource::new(batches)?))
     }
 
     /// Reads rows from a slice. The same rows are the same source in any process.

@@ -176,6 +176,51 @@ fn s04_a_table_of_another_store_is_read_where_it_lies() {
 }
 
 #[test]
+#[cfg(feature = "arrow")]
+fn s05_record_batches_are_known_by_their_rows_and_as_structs_of_the_same_rows() {
+    use rowmark::rows::RowSchema;
+    let folder = Folder::new();
+    let towns = |metres: f64| {
+        vec![Town { name: "Bern".into(), metres: Some(metres) }, Town { name: "Oz".into(), metres: None }]
+    };
+    let batches = |metres: f64| {
+        let schema = RowSchema::of::<Town>().unwrap();
+        towns(metres).iter().map(|town| schema.encode(std::slice::from_ref(town)).unwrap()).collect()
+    };
+    assert_eq!(computed(&folder, |session| session.read_arrow::<Town>(batches(540.0)).unwrap()), 2);
+    assert_eq!(computed(&folder, |session| session.read_arrow::<Town>(batches(540.0)).unwrap()), 0);
+    assert_eq!(computed(&folder, |session| session.read_records(towns(540.0))), 0, "the same rows");
+    assert_eq!(computed(&folder, |session| session.read_arrow::<Town>(batches(541.0)).unwrap()), 2);
+}
+
+#[test]
+#[cfg(feature = "parquet")]
+fn s03_s06_parquet_and_arrow_files_are_known_by_content_and_truncated_ones_are_errors() {
+    let (folder, (_data, data)) = (Folder::new(), data());
+    for name in ["pyarrow.parquet", "pyarrow.arrow", "pyarrow.arrows"] {
+        let path = data.join(name);
+        let original = Path::new("crates/readers/tests/data").join(name);
+        let read = |session: &Session| match name {
+            "pyarrow.parquet" => session.read_parquet::<Row>(&path),
+            _ => session.read_arrow_ipc::<Row>(&path),
+        };
+        fs::copy(&original, &path).unwrap();
+        assert_eq!(computed(&folder, |session| read(session).unwrap()), 500, "{name}");
+        fs::remove_file(&path).unwrap();
+        fs::copy(&original, &path).unwrap();
+        assert_eq!(computed(&folder, |session| read(session).unwrap()), 0, "{name}");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let error = read(&folder.session()).and_then(|chain| chain.collect().map(drop)).unwrap_err();
+        let told = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ");
+        assert!(told.contains(name), "{told}");
+    }
+}
+
+#[test]
 fn s06_a_bad_row_is_named_by_file_line_and_column() {
     let (folder, (_data, data)) = (Folder::new(), data());
     let path = data.join("towns.csv");

@@ -329,9 +329,12 @@ impl<F: Format> Reading<'_, F> {
             row => row,
         };
         // A file that has changed makes errors of all kinds; this is the true one.
-        let path = self.source.files[file].path().to_owned();
         self.source.files[file].verify()?;
-        row.unwrap_or(Err(Error::Changed { path }))
+        row.unwrap_or_else(|| {
+            let path = self.source.files[file].path().to_owned();
+            let reason = format!("it ends before row {}, which it says that it has", self.row);
+            Err(Error::Malformed { path, place: None, reason, source: None })
+        })
     }
 
     fn release(&self, file: usize) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rowmark_hashing::{Fingerprint, par_hash_rows};
+use rowmark_hashing::{ContentHash, Fingerprint, par_hash_rows};
 use rowmark_rows::{Row, RowRange, RowSchema, RowType, SchemaGuess};
 
 use crate::{Error, RowIter, Source};
@@ -54,8 +54,7 @@ impl<T: RowType + Clone> Source for MemorySource<T> {
     }
 
     fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        let content = par_hash_rows(&self.rows)?;
-        Ok(Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short()))
+        Ok(fingerprint(par_hash_rows(&self.rows)?))
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -66,4 +65,9 @@ impl<T: RowType + Clone> Source for MemorySource<T> {
         let rows = &self.rows[range.start() as usize..range.end() as usize];
         Ok(Box::new(rows.iter().cloned().map(Ok)))
     }
+}
+
+/// The identity of rows in memory, whatever form they have there.
+pub(crate) fn fingerprint(content: ContentHash) -> Fingerprint {
+    Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short())
 }
