@@ -3,22 +3,31 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rowmark_hashing::Fingerprint;
-use rowmark_metastore::DatasetRef;
-use rowmark_readers::Source;
-use rowmark_rows::{RowSchema, RowType};
+use rowmark_rows::{RowRange, RowType};
 
-use crate::collect::collect;
-use crate::dataset::{Saved, StoredDataset};
-use crate::error::RowError;
-use crate::input::{FilterInput, Input, SourceInput, TableInput};
-use crate::report::Report;
+use crate::function::{FlatMap, Function, Map, MapBatch, MapWith, WithInput};
+use crate::group::Group;
 use crate::session::Session;
-use crate::step::{Step, Stored};
-use crate::udf::Udf;
-use crate::{Error, Result};
+use crate::sort::SortKey;
+use crate::stage::{
+    AggregateStage, CutStage, DistinctStage, FilterStage, FoldStage, ProjectStage, RowsStage, SortStage,
+    Stage, UnionStage,
+};
+use crate::udf::{FoldUdf, Udf};
 
-/// Rows on their way from a source through steps; lazily built, run by its ends `save` and `collect`.
+/// Rows on their way from a source through steps; lazily built, run by its ends: [`save`](Self::save),
+/// [`collect`](Self::collect), [`iter`](Self::iter), [`count`](Self::count), [`first`](Self::first) and the
+/// `write_…` methods.
+///
+/// | step | gives | is stored |
+/// |---|---|---|
+/// | [`map`](Self::map), [`map_with`](Self::map_with), [`map_batch`](Self::map_batch) | one row for each | row by row, as they finish |
+/// | [`flat_map`](Self::flat_map) | any number of rows for each | all of a row's together |
+/// | [`agg`](Self::agg), [`flat_agg`](Self::flat_agg) | rows for each group | all of a group's together |
+/// | [`fold`](Self::fold) | one row | the state, as it goes |
+/// | [`filter`](Self::filter), [`project`](Self::project), [`union`](Self::union) | the rows, seen through it | not at all |
+/// | [`order_by`](Self::order_by), [`distinct`](Self::distinct) | the rows | when all are there |
+/// | [`limit`](Self::limit), [`offset`](Self::offset) | some of the rows | only behind a filter |
 ///
 /// Clones share what they are built from.
 ///
@@ -36,13 +45,14 @@ use crate::{Error, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Chain<T> {
-    session: Session,
-    stage: Arc<dyn Stage<T>>,
+    pub(crate) session: Session,
+    pub(crate) stage: Arc<dyn Stage<T>>,
+    pub(crate) retries_failed: bool,
 }
 
 impl<T> Clone for Chain<T> {
     fn clone(&self) -> Self {
-        Self { session: self.session.clone(), stage: Arc::clone(&self.stage) }
+        self.behind(Arc::clone(&self.stage))
     }
 }
 
@@ -52,177 +62,237 @@ impl<T> fmt::Debug for Chain<T> {
     }
 }
 
-/// What a run of a chain has done so far.
-pub(crate) struct Run<'a> {
-    session: &'a Session,
-    report: Report,
-    /// The dataset versions that are read.
-    dependencies: Vec<DatasetRef>,
-}
-
-impl Run<'_> {
-    fn step<In, Out: RowType>(&mut self, step: &Step<'_, In, Out>) -> Result<Stored> {
-        let stored = step.run(self.session)?;
-        self.report.push(stored.report.clone());
-        Ok(stored)
-    }
-}
-
-/// A place in a chain.
-pub(crate) trait Stage<T>: Send + Sync {
-    /// A name for people.
-    fn name(&self) -> String;
-
-    /// Sees to it that what the rows are computed from is stored, and answers how to read them.
-    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>>;
-
-    /// The rows as a table of their own.
-    fn stored(&self, run: &mut Run<'_>) -> Result<Stored>
-    where
-        T: RowType,
-    {
-        let input = self.input(run)?;
-        let nothing = Fingerprint::new("rowmark.no function");
-        run.step(&Step {
-            name: "store",
-            kind: "store",
-            input: &*input,
-            parameters: &nothing,
-            code: &nothing,
-            schema: input.schema(),
-            function: &|row: T| Ok(row),
-        })
-    }
-}
-
-pub(crate) struct SourceStage<S>(pub(crate) Arc<S>);
-
-impl<S> Stage<S::Row> for SourceStage<S>
-where
-    S: Source<Row: RowType> + 'static,
-{
-    fn name(&self) -> String {
-        self.0.name()
+impl<T> Chain<T> {
+    pub(crate) fn new(session: &Session, stage: impl Stage<T> + 'static) -> Self {
+        Self { session: session.clone(), stage: Arc::new(stage), retries_failed: false }
     }
 
-    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<S::Row>>> {
-        Ok(Arc::new(SourceInput::new(Arc::clone(&self.0))?))
-    }
-}
-
-struct FilterStage<T, U> {
-    before: Arc<dyn Stage<T>>,
-    predicate: Arc<U>,
-}
-
-impl<T: RowType, U: Udf<T, Output = bool>> Stage<T> for FilterStage<T, U> {
-    fn name(&self) -> String {
-        self.predicate.identity().name().to_owned()
-    }
-
-    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
-        Ok(Arc::new(FilterInput::new(self.before.input(run)?, Arc::clone(&self.predicate))?))
-    }
-}
-
-struct MapStage<T, U> {
-    before: Arc<dyn Stage<T>>,
-    udf: Arc<U>,
-}
-
-impl<T: RowType, U: Udf<T, Output: RowType>> Stage<U::Output> for MapStage<T, U> {
-    fn name(&self) -> String {
-        self.udf.identity().name().to_owned()
-    }
-
-    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<U::Output>>> {
-        let Stored { table, checkpoint, .. } = self.stored(run)?;
-        let fingerprint =
-            Fingerprint::new("rowmark.rows").with_hash("step", checkpoint.identity, &checkpoint.step);
-        let schema = RowSchema::of::<U::Output>()?;
-        let (session, checkpoint) = (run.session.clone(), Some(checkpoint));
-        Ok(Arc::new(TableInput { session, checkpoint, table, schema, fingerprint }))
-    }
-
-    fn stored(&self, run: &mut Run<'_>) -> Result<Stored> {
-        let identity = self.udf.identity();
-        let name = identity.name();
-        let schema = RowSchema::of::<U::Output>()?;
-        let input = self.before.input(run)?;
-        run.step(&Step {
-            name,
-            kind: "map",
-            input: &*input,
-            parameters: identity.parameters()?,
-            code: identity.code_fingerprint()?,
-            schema: &schema,
-            function: &|row: T| {
-                self.udf.call(&row).map_err(|source| RowError::Udf { udf: name.to_owned(), source })
-            },
-        })
-    }
-}
-
-impl<T: RowType> Stage<T> for StoredDataset {
-    fn name(&self) -> String {
-        self.label()
-    }
-
-    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
-        run.dependencies.push(self.version());
-        Ok(Arc::new(self.table_input()?))
+    /// The chain that goes on behind this one with another stage.
+    fn behind<Out>(&self, stage: Arc<dyn Stage<Out>>) -> Chain<Out> {
+        Chain { session: self.session.clone(), stage, retries_failed: self.retries_failed }
     }
 }
 
 impl<T: RowType> Chain<T> {
-    /// A chain of one stage.
-    pub(crate) fn begin(session: &Session, stage: impl Stage<T> + 'static) -> Self {
-        Self { session: session.clone(), stage: Arc::new(stage) }
-    }
-
     /// Keeps the rows for which the predicate answers `true`.
     ///
     /// It is evaluated on the way, by the worker that computes the next step; nothing is stored.
     #[must_use]
     pub fn filter<U: Udf<T, Output = bool>>(&self, predicate: U) -> Self {
-        let stage = FilterStage { before: Arc::clone(&self.stage), predicate: Arc::new(predicate) };
-        Self { session: self.session.clone(), stage: Arc::new(stage) }
+        self.behind(Arc::new(FilterStage { before: Arc::clone(&self.stage), predicate: Arc::new(predicate) }))
+    }
+
+    /// Makes another row of each on the way, as a cheap `map` that stores nothing.
+    ///
+    /// It is evaluated again wherever its rows are read; changed code makes everything behind it anew.
+    #[must_use]
+    pub fn project<U: Udf<T, Output: RowType>>(&self, udf: U) -> Chain<U::Output> {
+        self.behind(Arc::new(ProjectStage { before: Arc::clone(&self.stage), udf: Arc::new(udf) }))
+    }
+
+    /// Puts the rows of another chain behind these. Nothing is stored.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// let (even, odd) = (session.read_values(&[2, 4]), session.read_values(&[1, 3]));
+    /// assert_eq!(even.union(&odd).collect()?, [2, 4, 1, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.behind(Arc::new(UnionStage([Arc::clone(&self.stage), Arc::clone(&other.stage)])))
+    }
+
+    /// Keeps the first so many rows.
+    ///
+    /// Behind a filter they are found in order and stored; elsewhere nothing is.
+    #[must_use]
+    pub fn limit(&self, rows: u64) -> Self {
+        self.cut(RowRange::new(0, rows))
+    }
+
+    /// Leaves the first so many rows out.
+    ///
+    /// Behind a filter what remains is stored; elsewhere nothing is.
+    #[must_use]
+    pub fn offset(&self, rows: u64) -> Self {
+        self.cut(RowRange::new(rows, u64::MAX))
+    }
+
+    fn cut(&self, kept: RowRange) -> Self {
+        self.behind(Arc::new(CutStage { before: Arc::clone(&self.stage), kept }))
+    }
+
+    /// Puts the rows in the order of a key; rows with equal keys stay in the order that they had.
+    ///
+    /// A row whose key fails ends the run, whatever the policy: it has no place in the order. All rows are stored in
+    /// their new order. What is held in memory meanwhile is bounded
+    /// ([`sort_bytes_max`](crate::SessionBuilder::sort_bytes_max)); more is sorted on disk. For a descending order the
+    /// key is wrapped in [`std::cmp::Reverse`].
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use std::cmp::Reverse;
+    /// use rowmark::prelude::*;
+    ///
+    /// let words = session.read_values(&["elm", "alder", "oak"].map(String::from));
+    /// let longest_first = words.order_by(udf!("length", |word: &String| Reverse(word.len() as u64)));
+    /// assert_eq!(longest_first.collect()?, ["alder", "elm", "oak"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn order_by<U: Udf<T, Output: SortKey>>(&self, key: U) -> Self {
+        self.behind(Arc::new(SortStage { before: Arc::clone(&self.stage), key: Arc::new(key) }))
+    }
+
+    /// Leaves out rows that are equal to an earlier one: those with the same content hash.
+    #[must_use]
+    pub fn distinct(&self) -> Self {
+        self.behind(Arc::new(DistinctStage { before: Arc::clone(&self.stage) }))
+    }
+
+    fn rows<F: Function<T>>(&self, function: F) -> Chain<F::Out> {
+        self.behind(Arc::new(RowsStage { before: Arc::clone(&self.stage), function }))
     }
 
     /// Computes one row from each. Every finished row is saved as it finishes.
     #[must_use]
     pub fn map<U: Udf<T, Output: RowType>>(&self, udf: U) -> Chain<U::Output> {
-        let stage = MapStage { before: Arc::clone(&self.stage), udf: Arc::new(udf) };
-        Chain { session: self.session.clone(), stage: Arc::new(stage) }
+        self.rows(Map(udf))
     }
 
-    /// Runs the chain and saves its rows as the next version of a dataset. If a version of it has the
-    /// same rows by the same code already, that one is answered and nothing is made.
+    /// Computes one row from each and keeps the input beside it.
     ///
-    /// # Errors
-    /// A row fails, a source or the store cannot be read or written, or the name is no dataset's.
-    pub fn save(&self, name: &str) -> Result<Saved> {
-        self.run(|run| {
-            let name = name.parse().map_err(Error::from)?;
-            let stored = self.stage.stored(run)?;
-            Saved::find_or_make(run.session, &name, stored, &run.report, &run.dependencies)
-        })
-    }
-
-    /// Runs the chain and reads its rows into memory.
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
     ///
-    /// # Errors
-    /// A row fails, or a source or the store cannot be read or written.
-    pub fn collect(&self) -> Result<Vec<T>> {
-        self.run(|run| {
-            let input = self.stage.input(run)?;
-            collect(run.session, &*input)
-        })
+    /// let chain = session.read_values(&[3, 4]).map_with(udf!("square", |n: &i64| n * n));
+    /// let rows = chain.collect()?;
+    /// assert_eq!((rows[1].input, rows[1].output), (4, 16));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn map_with<U: Udf<T, Output: RowType>>(&self, udf: U) -> Chain<WithInput<T, U::Output>> {
+        self.rows(MapWith(udf))
     }
 
-    fn run<R>(&self, end: impl FnOnce(&mut Run<'_>) -> Result<R>) -> Result<R> {
-        let mut run = Run { session: &self.session, report: Report::default(), dependencies: Vec::new() };
-        let result = end(&mut run);
-        self.session.ended(result)
+    /// Computes any number of rows from each: whatever the UDF answers that can be iterated over.
+    ///
+    /// The rows of one input are saved together or not at all, and are held in memory until then.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let lines = session.read_values(&["to be", "", "or not"].map(String::from));
+    /// let words = lines.flat_map(udf!("words", |line: &String| {
+    ///     line.split_whitespace().map(String::from).collect::<Vec<_>>()
+    /// }));
+    /// assert_eq!(words.collect()?, ["to", "be", "or", "not"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn flat_map<U>(&self, udf: U) -> Chain<<U::Output as IntoIterator>::Item>
+    where
+        U: Udf<T, Output: IntoIterator<Item: RowType>>,
+    {
+        self.rows(FlatMap(udf))
+    }
+
+    /// Computes rows many at a time: the UDF is given a slice of at most `rows_max` of them and answers one row for
+    /// each, for models that like batches.
+    ///
+    /// How rows are divided into slices must not matter to the result: a run that continues divides them otherwise,
+    /// and so does one behind another filter. When a slice fails, its rows are tried one by one.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let texts = session.read_values(&["a", "bb", "ccc"].map(String::from));
+    /// let lengths = texts.map_batch(64, udf!("lengths", |texts: &[String]| {
+    ///     texts.iter().map(|text| text.len() as u64).collect::<Vec<_>>()
+    /// }));
+    /// assert_eq!(lengths.collect()?, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When `rows_max` is 0.
+    #[must_use]
+    pub fn map_batch<U, Out>(&self, rows_max: usize, udf: U) -> Chain<Out>
+    where
+        U: Udf<[T], Output: IntoIterator<Item = Out>>,
+        Out: RowType,
+    {
+        assert!(rows_max > 0, "a batch has at least one row");
+        self.rows(MapBatch { udf, rows_max })
+    }
+
+    /// Computes one row from each group of rows with equal keys, in the order of the keys.
+    ///
+    /// The rows are first stored in the order of their keys (as by [`order_by`](Self::order_by), in bounded memory), so
+    /// that a [`Group`] is streamed and may be larger than memory. Each finished group is saved as it finishes.
+    #[must_use]
+    pub fn agg<K, Key, U>(&self, key: Key, udf: U) -> Chain<U::Output>
+    where
+        K: SortKey,
+        Key: Udf<T, Output = K>,
+        U: Udf<Group<K, T>, Output: RowType>,
+    {
+        let (before, key, udf) = (Arc::clone(&self.stage), Arc::new(key), Arc::new(udf));
+        self.behind(Arc::new(AggregateStage::one(before, key, udf)))
+    }
+
+    /// Computes any number of rows from each group, as [`flat_map`](Self::flat_map) does from each row.
+    #[must_use]
+    pub fn flat_agg<K, Key, U>(&self, key: Key, udf: U) -> Chain<<U::Output as IntoIterator>::Item>
+    where
+        K: SortKey,
+        Key: Udf<T, Output = K>,
+        U: Udf<Group<K, T>, Output: IntoIterator<Item: RowType>>,
+    {
+        let (before, key, udf) = (Arc::clone(&self.stage), Arc::new(key), Arc::new(udf));
+        self.behind(Arc::new(AggregateStage::many(before, key, udf)))
+    }
+
+    /// Takes the rows one after the other into a state, and gives the last state as the only row.
+    ///
+    /// The state is saved as it goes, as often as rows are [made durable](crate::SessionBuilder::durability); a run
+    /// that continues goes on from the last one. It is computed by one worker, and a row that fails ends the run
+    /// whatever the policy.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let numbers = session.read_values(&[3, 1, 4, 1, 5]);
+    /// let sum = numbers.fold(0, udf!("sum", |sum: &mut i64, n: &i64| *sum += n));
+    /// assert_eq!(sum.collect()?, [14]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn fold<S, U>(&self, initial: S, udf: U) -> Chain<S>
+    where
+        S: RowType + Clone,
+        U: FoldUdf<S, T>,
+    {
+        self.behind(Arc::new(FoldStage { before: Arc::clone(&self.stage), initial, udf }))
+    }
+
+    /// The same chain, whose next run tries the rows again that failed and were recorded, and only those.
+    ///
+    /// Without it a step that finished with recorded failures is skipped as any other. It may be used after the UDF
+    /// was mended: the rows that were done by the code before are kept.
+    #[must_use]
+    pub fn retry_failed(&self) -> Self {
+        Self { retries_failed: true, ..self.clone() }
     }
 }

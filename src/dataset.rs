@@ -109,7 +109,7 @@ impl Saved {
 }
 
 /// Whether a dataset's table is there and sealed and, if asked, every byte of it is what was written.
-fn is_whole(warehouse: &Warehouse, dataset: &DatasetVersion, read_all: bool) -> Result<bool> {
+fn is_whole(warehouse: &dyn Warehouse, dataset: &DatasetVersion, read_all: bool) -> Result<bool> {
     let whole = warehouse.open_table(&dataset.table.parse()?).and_then(|table| {
         let Some(table) = table.filter(|table| table.seal().is_some()) else { return Ok(false) };
         let mut frames = table.frames().iter().filter(|_| read_all);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::state::StateError;
-use crate::udf::IdentityError;
+use crate::udf::{IdentityError, Udf};
 
 /// An error of any type that a user's function may answer.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +39,18 @@ pub enum Error {
         /// What the system said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The program asked for `Ctrl-C` to be heeded and has a handler of its own.
+    #[error("Ctrl-C cannot be heeded: {reason}; cancel a token from the program's own handler instead")]
+    CtrlC {
+        /// Why the handler could not be installed.
+        reason: String,
+    },
+    /// A setting needs a state folder, and the session was given stores instead.
+    #[error("`{setting}` needs a state folder, and the session has stores of its own")]
+    NoFolder {
+        /// The builder's method.
+        setting: &'static str,
+    },
     /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] rowmark_readers::Error),
@@ -65,11 +77,30 @@ pub enum Error {
         /// Which row failed, and how; or that rows could not be committed; or that it was cancelled.
         source: Box<rowmark_executor::Error<RowError, CommitError>>,
     },
-    /// The rows could not be read into memory.
-    #[error("the rows could not be collected")]
-    Collect {
-        /// Which row failed, and how; or that it was cancelled.
-        source: Box<rowmark_executor::Error<RowError, CommitError>>,
+    /// A row could not be read where no step computes it: by [`iter`](crate::Chain::iter) and what is built on it.
+    #[error("row {row} cannot be read")]
+    Row {
+        /// The row's number.
+        row: u64,
+        /// Why.
+        source: Box<RowError>,
+    },
+    /// Rows could not be sorted or stored.
+    #[error(transparent)]
+    Store(#[from] CommitError),
+    /// The recorded failures of a step could not be read.
+    #[error("the recorded failures could not be read")]
+    Failures {
+        /// Why.
+        source: Box<RowError>,
+    },
+    /// Rows could not be written to a file.
+    #[error("cannot write {path}")]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// Why; the file is as it was before.
+        source: BoxError,
     },
     /// A finished step's rows could not be read back to be hashed.
     #[error("the rows of step `{step}` could not be read back")]
@@ -124,6 +155,9 @@ pub enum RowError {
     /// The row, or what was computed from it, could not be converted to or from its stored form.
     #[error(transparent)]
     Convert(#[from] rowmark_rows::Error),
+    /// The row could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] rowmark_hashing::Error),
     /// The user's function answered an error.
     #[error("the UDF `{udf}` answered an error")]
     Udf {
@@ -132,6 +166,49 @@ pub enum RowError {
         /// What it answered.
         source: BoxError,
     },
+    /// A worker's state could not be made.
+    #[error("`setup` of the UDF `{udf}` answered an error")]
+    Setup {
+        /// The name of the UDF.
+        udf: String,
+        /// What it answered.
+        source: BoxError,
+    },
+    /// That the row is in work could not be noted; see [`poison_rows`](crate::SessionBuilder::poison_rows).
+    #[error("that the row is in work cannot be noted")]
+    Note(#[source] StateError),
+    /// A UDF over slices answered another number of rows than it was given.
+    #[error("the UDF `{udf}` answered {rows_out} rows for a batch of {rows_in}; it must answer one for each")]
+    BatchLength {
+        /// The name of the UDF.
+        udf: String,
+        /// The rows that it was given.
+        rows_in: usize,
+        /// The rows that it answered.
+        rows_out: usize,
+    },
+}
+
+impl RowError {
+    pub(crate) fn of_udf(udf: &str, source: BoxError) -> Self {
+        Self::Udf { udf: udf.to_owned(), source }
+    }
+
+    /// Makes a UDF's state for a worker.
+    pub(crate) fn setup<In: ?Sized, U: Udf<In>>(udf: &U) -> Result<U::State, Self> {
+        udf.setup().map_err(|source| Self::Setup { udf: udf.identity().name().to_owned(), source })
+    }
+
+    /// Whether the row itself is to blame, so that other rows may be done without it.
+    pub(crate) fn is_of_the_row(&self) -> bool {
+        !matches!(
+            self,
+            Self::Table(_)
+                | Self::Setup { .. }
+                | Self::Note(_)
+                | Self::Source(rowmark_readers::Error::Changed { .. })
+        )
+    }
 }
 
 /// Why finished rows could not be committed.
@@ -144,6 +221,30 @@ pub enum CommitError {
     /// The source changed while it was read, so the rows since the last commit were dropped.
     #[error(transparent)]
     Source(#[from] rowmark_readers::Error),
+    /// Rows, or their keys, could not be encoded or decoded.
+    #[error(transparent)]
+    Rows(#[from] rowmark_rows::Error),
+    /// Rows could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] rowmark_hashing::Error),
+    /// Rows could not be put in order.
+    #[error("rows could not be gathered in their order")]
+    Gather(#[from] arrow_schema::ArrowError),
+    /// There are rows enough; no more are read.
+    #[doc(hidden)]
+    #[error("there are rows enough")]
+    Enough,
+}
+
+/// An error with all its causes in one line.
+pub(crate) fn text_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Puts a path to an I/O error of the state folder.

@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 mod chain;
-mod collect;
 mod dataset;
 mod display;
+mod ends;
 mod error;
+mod function;
+mod group;
 mod in_flight;
 mod input;
+mod poison;
 mod provenance;
 mod read;
 mod reconcile;
@@ -14,22 +17,30 @@ mod report;
 mod resume;
 mod session;
 mod settings;
+#[cfg(feature = "ctrlc")]
+mod signals;
+mod sort;
+mod stage;
 mod state;
 mod step;
 mod store;
-mod task;
 pub mod udf;
 
 pub use chain::Chain;
 pub use dataset::Saved;
 pub use display::ProgressDisplay;
+pub use ends::ChainRows;
 pub use error::{BoxError, CommitError, Error, Result, RowError};
+pub use function::WithInput;
+pub use group::{Group, GroupRows};
 pub use report::{Decision, Report, StepReport};
 pub use resume::Reuse;
-pub use rowmark_executor::{CancelToken, Durability, Failure, Snapshot};
+pub use rowmark_executor::{CancelToken, Durability, Failure, OnError, Retry, Snapshot};
 pub use rowmark_macros::udf;
 pub use session::{Session, SessionBuilder};
+pub use sort::SortKey;
 pub use state::StateError;
+pub use step::failures::FailedRow;
 #[doc(hidden)]
 pub use udf::private as __private;
 
@@ -54,7 +65,9 @@ pub mod prelude {
     pub use crate::readers::{CsvOptions, JsonOptions};
     pub use crate::rows::Row;
     pub use crate::udf::Udf;
-    pub use crate::{CancelToken, Chain, Durability, ProgressDisplay, Report, Reuse, Saved, Session};
+    pub use crate::{
+        CancelToken, Chain, Durability, Group, OnError, ProgressDisplay, Report, Retry, Reuse, Saved, Session,
+    };
     pub use rowmark_macros::udf_closure as udf;
     pub use serde::{Deserialize, Serialize};
 }

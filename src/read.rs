@@ -5,14 +5,17 @@ use std::sync::Arc;
 use rowmark_hashing::Fingerprint;
 #[cfg(feature = "arrow")]
 use rowmark_readers::ColumnarOptions;
-use rowmark_readers::{CsvOptions, CsvSource, Files, JsonOptions, JsonSource, MemorySource, Source};
+use rowmark_readers::{
+    CsvOptions, CsvSource, FileSource, Files, Format, JsonOptions, JsonSource, MemorySource, Source,
+};
 use rowmark_rows::{Columns, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
-use crate::chain::{Chain, Run, SourceStage, Stage};
+use crate::chain::Chain;
 use crate::dataset::StoredDataset;
 use crate::input::{Input, TableInput};
 use crate::session::Session;
+use crate::stage::{Run, SourceStage, Stage};
 use crate::{Error, Result};
 
 impl Session {
@@ -54,7 +57,7 @@ impl Session {
         files: impl Into<Files>,
         options: CsvOptions,
     ) -> Result<Chain<T>> {
-        Ok(self.read(CsvSource::<T>::open(files, options)?.remember(self.file_hashes())))
+        Ok(self.read_files(CsvSource::<T>::open(files, options)?))
     }
 
     /// Reads rows from JSON files, which have a row on each line or are an array of rows: one file, a list, a folder or a
@@ -90,7 +93,7 @@ impl Session {
         files: impl Into<Files>,
         options: JsonOptions,
     ) -> Result<Chain<T>> {
-        Ok(self.read(JsonSource::<T>::open(files, options)?.remember(self.file_hashes())))
+        Ok(self.read_files(JsonSource::<T>::open(files, options)?))
     }
 
     /// Reads rows from Parquet files: one, a list, a folder or a pattern.
@@ -129,8 +132,7 @@ impl Session {
         files: impl Into<Files>,
         options: ColumnarOptions,
     ) -> Result<Chain<T>> {
-        let source = rowmark_readers::ParquetSource::<T>::open(files, options)?;
-        Ok(self.read(source.remember(self.file_hashes())))
+        Ok(self.read_files(rowmark_readers::ParquetSource::<T>::open(files, options)?))
     }
 
     /// Reads rows from Arrow IPC files (Feather) or streams: one, a list, a folder or a pattern.
@@ -162,8 +164,7 @@ impl Session {
         files: impl Into<Files>,
         options: ColumnarOptions,
     ) -> Result<Chain<T>> {
-        let source = rowmark_readers::ArrowIpcSource::<T>::open(files, options)?;
-        Ok(self.read(source.remember(self.file_hashes())))
+        Ok(self.read_files(rowmark_readers::ArrowIpcSource::<T>::open(files, options)?))
     }
 
     /// Reads rows from Arrow record batches, which is what data frames of other libraries hand over. It is the same source
@@ -213,9 +214,16 @@ impl Session {
         self.read(MemorySource::new(rows))
     }
 
+    fn read_files<F: Format + 'static>(&self, source: FileSource<F>) -> Chain<F::Row> {
+        match self.file_hashes() {
+            Some(hashes) => self.read(source.remember(hashes)),
+            None => self.read(source),
+        }
+    }
+
     /// Reads rows from a source of the user's own; the example `custom_source` makes one.
     pub fn read<S: Source<Row: RowType> + 'static>(&self, source: S) -> Chain<S::Row> {
-        Chain::begin(self, SourceStage(Arc::new(source)))
+        Chain::new(self, SourceStage(Arc::new(source)))
     }
 
     /// Reads the rows of a saved dataset: of one version, or of the latest.
@@ -231,7 +239,7 @@ impl Session {
     /// # Errors
     /// There is no such dataset, its table is gone or damaged, or its rows are not of type `T`.
     pub fn read_dataset<T: RowType>(&self, name: &str, version: Option<u32>) -> Result<Chain<T>> {
-        Ok(Chain::begin(self, StoredDataset::open::<T>(self, name, version)?))
+        Ok(Chain::new(self, StoredDataset::open::<T>(self, name, version)?))
     }
 
     /// Reads the rows of a finished table, of this store or of another. It is not changed and not copied, and has to be
@@ -241,11 +249,11 @@ impl Session {
     /// # let folder = tempfile::tempdir()?;
     /// # let folder = folder.path();
     /// use rowmark::Session;
-    /// use rowmark::warehouse::{TableFilter, Warehouse};
+    /// use rowmark::warehouse::{FileWarehouse, TableFilter, Warehouse};
     ///
     /// Session::open(folder.join("theirs"))?.read_values(&[1u64, 2]).save("numbers")?;
     ///
-    /// let theirs = Warehouse::open(folder.join("theirs/tables"))?;
+    /// let theirs = FileWarehouse::open(folder.join("theirs/tables"))?;
     /// let name = theirs.list(&TableFilter::Datasets)?.remove(0);
     /// let table = theirs.open_table(&name)?.expect("it was just listed");
     /// let session = Session::open(folder.join("ours"))?;
@@ -256,7 +264,7 @@ impl Session {
     /// # Errors
     /// The table is not sealed, or its rows are not of type `T`.
     pub fn read_table<T: RowType>(&self, table: &Table) -> Result<Chain<T>> {
-        Ok(Chain::begin(self, StoredTable::open::<T>(self, table)?))
+        Ok(Chain::new(self, StoredTable::open::<T>(self, table)?))
     }
 }
 

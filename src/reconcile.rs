@@ -6,12 +6,15 @@
 //! It rests on two orders that all other code keeps: a table is made *after* the record that names
 //! it, and is removed *before* it. So a record without its table is an unfinished beginning or end
 //! and is rolled back, and a table without its record can only mean that records were lost: the
-//! table says what it is, and the record is made again. No finished row is ever dropped here.
+//! table says what it is, and the record is made again. No finished row is ever dropped here; what is
+//! dropped are scratch tables, and recorded failures of a step of which nothing else is left.
 
 use std::collections::BTreeSet;
 
+use rowmark_hashing::ContentHash;
 use rowmark_metastore::{Checkpoint, DatasetVersion};
 use rowmark_warehouse::{TableName, UdfTable};
+use uuid::Uuid;
 
 /// A table, as far as a decision needs it.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub(crate) enum Repair {
     RestorePartial(TableName),
     /// A dataset whose record was lost: write it again.
     RestoreDataset(TableName),
+    /// Scratch that a crash left, or failures of a step that is gone.
+    DropTable(TableName),
     /// The record names a table that is not there.
     RemoveCheckpoint(Box<Checkpoint>),
     /// The record names a table that is not there.
@@ -47,12 +52,35 @@ pub(crate) fn repairs(
     let named: BTreeSet<&str> = checkpoint_tables.chain(dataset_tables).collect();
     let there: BTreeSet<String> = tables.iter().map(|table| table.name.to_string()).collect();
 
+    // A result whose record was lost does not tell by its name whose failures it has: while there is one, all of
+    // its job's are kept.
+    let has_owner = |job: &Uuid, hash_partial: &ContentHash| {
+        let of_record = checkpoints.iter().any(|record| {
+            record.job.as_uuid() == job
+                && record.hash_partial == *hash_partial
+                && there.contains(&record.table)
+        });
+        of_record
+            || tables.iter().any(|TableFact { name, .. }| match name {
+                TableName::Udf { job: of, hash, kind: UdfTable::OutputPartial } => {
+                    of == job && hash == hash_partial
+                }
+                TableName::Udf { job: of, kind: UdfTable::Output, .. } => {
+                    of == job && !named.contains(name.to_string().as_str())
+                }
+                _ => false,
+            })
+    };
     let of_tables = tables.iter().filter_map(|TableFact { name, is_sealed }| {
+        if let TableName::Udf { job, hash, kind: UdfTable::Failures } = name {
+            return (!has_owner(job, hash)).then(|| Repair::DropTable(name.clone()));
+        }
         let is_named = named.contains(name.to_string().as_str());
         let repair: fn(TableName) -> Repair = match (name, *is_sealed, is_named) {
             (TableName::Udf { kind: UdfTable::OutputPartial, .. }, true, _) => Repair::Promote,
             (TableName::Udf { kind: UdfTable::OutputPartial, .. }, false, false) => Repair::RestorePartial,
             (TableName::Udf { kind: UdfTable::Output, .. }, true, false) => Repair::Promote,
+            (TableName::Udf { kind: UdfTable::Partition, .. }, ..) => Repair::DropTable,
             (TableName::Dataset { .. }, true, false) => Repair::RestoreDataset,
             _ => return None,
         };
@@ -94,6 +122,7 @@ mod tests {
             content_hash: None,
             codes: Vec::new(),
             identity: HASH,
+            rows_failed: 0,
         }
     }
 
@@ -118,6 +147,22 @@ mod tests {
     fn progress_whose_record_was_lost_is_restored() {
         check(UdfTable::OutputPartial, false, false, &[Repair::RestorePartial]);
         check(UdfTable::OutputPartial, false, true, &[]);
+    }
+
+    #[test]
+    fn scratch_is_dropped_and_failures_stay_with_their_step() {
+        check(UdfTable::Partition, true, false, &[Repair::DropTable]);
+        check(UdfTable::Failures, false, false, &[Repair::DropTable]);
+        let job = *JobId::new().as_uuid();
+        let table =
+            |kind| TableFact { name: TableName::udf(job, HASH, kind), is_sealed: kind == UdfTable::Output };
+        for owner in [UdfTable::OutputPartial, UdfTable::Output] {
+            let told = repairs(&[], &[], &[table(owner), table(UdfTable::Failures)]);
+            assert!(!told.iter().any(|repair| matches!(repair, Repair::DropTable(_))), "{told:?}");
+        }
+        let finished = Checkpoint { job: JobId::from(job), ..record(&table(UdfTable::Output).name) };
+        let told = repairs(&[finished], &[], &[table(UdfTable::Output), table(UdfTable::Failures)]);
+        assert_eq!(told, []);
     }
 
     #[test]

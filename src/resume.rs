@@ -29,6 +29,10 @@ pub(crate) struct Lookup<'a> {
     /// Heed no partial checkpoint, but for the progress that this job itself has made.
     pub(crate) reset: bool,
     pub(crate) reuse: Reuse,
+    /// A result of which some rows failed will do, in this job and those that it is a rerun of.
+    pub(crate) accepts_failures: bool,
+    /// Compute the rows that failed and were recorded, and only those.
+    pub(crate) retries_failed: bool,
 }
 
 /// Something that can be done, if the table that it names is whole.
@@ -49,9 +53,11 @@ pub(crate) struct SameName;
 /// `records` are the active checkpoints with the step's `hash_partial`: its own and those of other
 /// codes of the same UDF.
 pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<Choice>, SameName> {
-    let Lookup { lineage, hash_output, code, ignore_checkpoints, reset, reuse } = lookup;
+    let Lookup { lineage, hash_output, code, ignore_checkpoints, reset, reuse, .. } = lookup;
     let of_job = |job: JobId| records.iter().filter(move |record| record.job == job);
     let is_final = |record: &&Checkpoint| record.kind == CheckpointKind::Final && record.hash == hash_output;
+    let accepts_failures = lookup.accepts_failures && !lookup.retries_failed;
+    let is_enough = |record: &&Checkpoint| record.rows_failed == 0 || accepts_failures;
 
     let (this_job, ancestors) = lineage.split_first().expect("a lineage begins with the job itself");
 
@@ -64,14 +70,15 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
 
     let mut choices: Vec<Choice> = Vec::new();
     if !ignore_checkpoints {
-        choices
-            .extend(lineage.iter().flat_map(|&job| of_job(job).filter(is_final)).cloned().map(Choice::Skip));
+        let of_lineage = lineage.iter().flat_map(|&job| of_job(job).filter(is_final).filter(is_enough));
+        choices.extend(of_lineage.cloned().map(Choice::Skip));
         if reuse == Reuse::Global {
             // Rows that an earlier version of the code made are kept within the lineage, where the person
             // who edited it knows of them. Elsewhere only a result of this code alone will do.
             let lineage: BTreeSet<JobId> = lineage.iter().copied().collect();
             let elsewhere = records.iter().filter(is_final).filter(|record| {
-                !lineage.contains(&record.job) && record.codes.iter().all(|made| made.code == code)
+                let is_pure = record.rows_failed == 0 && record.codes.iter().all(|made| made.code == code);
+                is_pure && !lineage.contains(&record.job)
             });
             choices.extend(elsewhere.cloned().map(Choice::Skip));
         }
@@ -82,9 +89,21 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
     let nearest = std::iter::once(this_job)
         .chain(heeded)
         .map(|&job| of_job(job).collect::<Vec<_>>())
-        .find(|records| !records.is_empty());
-    let partial = nearest.into_iter().flatten().find(|record| record.kind == CheckpointKind::Partial);
-    choices.extend(partial.cloned().map(Choice::Continue));
+        .find(|records| !records.is_empty())
+        .unwrap_or_default();
+    let progress = nearest.iter().find(|record| record.kind == CheckpointKind::Partial);
+    // A result of which rows failed can be gone on with: by the same code, or by another if just those are asked for.
+    let incomplete = nearest.iter().find(|record| {
+        record.kind == CheckpointKind::Final
+            && record.rows_failed > 0
+            && (record.hash == hash_output || lookup.retries_failed)
+    });
+    match (progress, incomplete) {
+        // Somebody went on with that result already.
+        (Some(progress), Some(_)) => choices.insert(0, Choice::Continue((*progress).clone())),
+        (Some(found), None) | (None, Some(found)) => choices.push(Choice::Continue((*found).clone())),
+        (None, None) => {}
+    }
     Ok(choices)
 }
 
@@ -116,6 +135,7 @@ mod tests {
             content_hash: None,
             codes: codes.iter().map(|code| CodeRows { code: hash(code), rows: 1 }).collect(),
             identity: hash(newest),
+            rows_failed: 0,
         }
     }
 
@@ -123,9 +143,25 @@ mod tests {
     /// are the lineage (2 is the oldest), job 3 is elsewhere.
     #[track_caller]
     fn check(records: &[(usize, CheckpointKind, &[&str])], change: impl Fn(&mut Lookup<'_>), expected: &str) {
+        let records: Vec<_> = records.iter().map(|&(job, kind, codes)| (job, kind, codes, 0)).collect();
+        check_failed(&records, change, expected);
+    }
+
+    /// As [`check`], with the number of rows that failed in each.
+    #[track_caller]
+    fn check_failed(
+        records: &[(usize, CheckpointKind, &[&str], u64)],
+        change: impl Fn(&mut Lookup<'_>),
+        expected: &str,
+    ) {
         let jobs: Vec<JobId> = (0..4).map(|_| JobId::new()).collect();
-        let records: Vec<_> =
-            records.iter().map(|(job, kind, codes)| record(jobs[*job], *kind, codes)).collect();
+        let records: Vec<_> = records
+            .iter()
+            .map(|&(job, kind, codes, rows_failed)| Checkpoint {
+                rows_failed,
+                ..record(jobs[job], kind, codes)
+            })
+            .collect();
         let mut lookup = Lookup {
             lineage: &jobs[..3],
             hash_output: hash("b"),
@@ -133,6 +169,8 @@ mod tests {
             ignore_checkpoints: false,
             reset: false,
             reuse: Reuse::Global,
+            accepts_failures: false,
+            retries_failed: false,
         };
         change(&mut lookup);
         let number = |job| jobs.iter().position(|&known| known == job).unwrap();
@@ -181,6 +219,33 @@ mod tests {
         check(&[(3, Partial, &["b"])], |_| {}, "");
         check(&[(3, Final, &["b"])], |lookup| lookup.reuse = Reuse::Lineage, "");
         check(&[(1, Final, &["a", "b"])], |_| {}, "skip 1");
+    }
+
+    #[test]
+    fn a_result_with_failed_rows_is_taken_where_failures_are_recorded() {
+        let failed: [(usize, CheckpointKind, &[&str], u64); 1] = [(1, Final, &["b"], 2)];
+        check_failed(&failed, |lookup| lookup.accepts_failures = true, "skip 1, continue 1");
+        check_failed(&failed, |_| {}, "continue 1");
+        check_failed(
+            &failed,
+            |lookup| (lookup.accepts_failures, lookup.retries_failed) = (true, true),
+            "continue 1",
+        );
+        check_failed(&[(3, Final, &["b"], 2)], |lookup| lookup.accepts_failures = true, "");
+    }
+
+    #[test]
+    fn other_code_goes_on_with_failed_rows_only_if_asked() {
+        let failed: [(usize, CheckpointKind, &[&str], u64); 1] = [(1, Final, &["a"], 2)];
+        check_failed(&failed, |lookup| lookup.accepts_failures = true, "");
+        check_failed(&failed, |lookup| lookup.retries_failed = true, "continue 1");
+    }
+
+    #[test]
+    fn a_retry_that_began_is_gone_on_with() {
+        let begun: [(usize, CheckpointKind, &[&str], u64); 2] =
+            [(1, Final, &["b"], 2), (1, Partial, &["b"], 0)];
+        check_failed(&begun, |lookup| lookup.accepts_failures = true, "continue 1, skip 1");
     }
 
     #[test]

@@ -3,24 +3,31 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use rowmark_executor::{CancelToken, Durability, Executor, Options};
+use rowmark_executor::{CancelToken, Durability, Executor, OnError, Options, Retry};
 use rowmark_hashing::ContentHash;
-use rowmark_metastore::{Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp};
+use rowmark_metastore::{
+    Checkpoint, Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp,
+};
 use rowmark_readers::FileHashes;
-use rowmark_warehouse::Warehouse;
+use rowmark_warehouse::{FileWarehouse, Warehouse};
 
 use crate::display::ProgressDisplay;
+use crate::error::text_of;
 use crate::in_flight::{StepGuard, StepsInFlight};
 use crate::report::{Report, StepReport};
 use crate::resume::Reuse;
 use crate::settings::Variables;
 use crate::state::StateFolder;
+use crate::step::failures;
 use crate::{Error, Result, store};
 
 /// Where state is kept unless it is said otherwise.
 const STATE_FOLDER: &str = ".rowmark";
+
+/// Memory that a sort may hold before it spills, unless it is said otherwise.
+const SORT_BYTES_MAX: u64 = 128 << 20;
 
 /// Characters of an error's text that a job's record keeps; four bytes each are within the record's bound.
 const JOB_ERROR_CHARS_MAX: usize = 1000;
@@ -48,15 +55,18 @@ pub struct Session {
 
 struct Inner {
     metastore: Box<dyn Metastore>,
-    warehouse: Warehouse,
+    warehouse: Arc<dyn Warehouse>,
     executor: Executor,
-    file_hashes: Arc<FileHashes>,
+    /// None for a session in memory.
+    file_hashes: Option<Arc<FileHashes>>,
     settings: Settings,
     job: Mutex<JobState>,
     steps: StepsInFlight,
     report: Mutex<Report>,
+    #[cfg(feature = "ctrlc")]
+    _listener: Option<crate::signals::Listener>,
     /// Last, so that the folder is unlocked when all else is closed.
-    folder: StateFolder,
+    folder: Option<StateFolder>,
 }
 
 /// What a session was opened with.
@@ -67,7 +77,18 @@ pub(crate) struct Settings {
     pub(crate) ignore_checkpoints: bool,
     pub(crate) reuse: Reuse,
     pub(crate) options: Options,
+    /// Memory that a sort may hold before it spills.
+    pub(crate) sort_bytes_max: u64,
+    /// After so many deaths of the process in a row a row that was in work is recorded as failed.
+    pub(crate) deaths_max: Option<u32>,
     pub(crate) display: ProgressDisplay,
+}
+
+impl Settings {
+    /// Whether a failed row is recorded instead of ending the run.
+    pub(crate) fn records_failures(&self) -> bool {
+        self.options.on_error != OnError::Fail || self.deaths_max.is_some()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -108,8 +129,8 @@ impl Session {
     }
 
     /// The tables of the store.
-    pub fn warehouse(&self) -> &Warehouse {
-        &self.inner.warehouse
+    pub fn warehouse(&self) -> &dyn Warehouse {
+        &*self.inner.warehouse
     }
 
     pub(crate) fn executor(&self) -> &Executor {
@@ -117,12 +138,18 @@ impl Session {
     }
 
     /// What is remembered of files that were read.
-    pub(crate) fn file_hashes(&self) -> &Arc<FileHashes> {
-        &self.inner.file_hashes
+    pub(crate) fn file_hashes(&self) -> Option<&Arc<FileHashes>> {
+        self.inner.file_hashes.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// Where it is noted which rows of a step are in work, if that is asked for.
+    pub(crate) fn notes_folder(&self, hash_partial: ContentHash) -> Option<PathBuf> {
+        self.settings().deaths_max?;
+        self.inner.folder.as_ref().map(|folder| folder.notes(hash_partial))
     }
 
     /// The job of this session; begins it if this is the first call.
@@ -189,16 +216,36 @@ impl Session {
     pub(crate) fn ended<T>(&self, result: Result<T>) -> Result<T> {
         self.lock_job().failure = result.as_ref().err().map(|error| {
             let status = match error {
-                Error::Step { source, .. } | Error::Collect { source }
+                Error::Step { source, .. }
                     if matches!(**source, rowmark_executor::Error::Cancelled { .. }) =>
                 {
                     JobStatus::Cancelled
                 }
                 _ => JobStatus::Failed,
             };
-            (status, text_of(error))
+            (status, text_of(error).chars().take(JOB_ERROR_CHARS_MAX).collect())
         });
         result
+    }
+
+    /// This job and those that it is a rerun of, nearest first; before the job begins, those that it will be.
+    pub(crate) fn lineage(&self) -> Result<Vec<JobId>> {
+        let nearest = match self.job() {
+            Some(job) => Some(job),
+            None => self.metastore().find_last_job(&self.inner.settings.job_name)?,
+        };
+        let Some(nearest) = nearest else { return Ok(Vec::new()) };
+        let mut lineage = vec![nearest.id];
+        lineage.extend(self.metastore().get_ancestor_job_ids(nearest.id)?);
+        Ok(lineage)
+    }
+
+    /// Removes a checkpoint with its tables, which go before the record.
+    pub(crate) fn remove_checkpoint_and_tables(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.warehouse().drop(&checkpoint.table.parse()?)?;
+        self.warehouse().drop(&failures::table_name(checkpoint.job, checkpoint.hash_partial))?;
+        self.metastore().remove_checkpoint(checkpoint.job, checkpoint.hash, checkpoint.kind)?;
+        Ok(())
     }
 
     fn lock_job(&self) -> MutexGuard<'_, JobState> {
@@ -208,17 +255,6 @@ impl Session {
     fn lock_report(&self) -> MutexGuard<'_, Report> {
         self.inner.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error with all its causes in one line.
-fn text_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.chars().take(JOB_ERROR_CHARS_MAX).collect()
 }
 
 impl fmt::Debug for Inner {
@@ -265,13 +301,18 @@ pub(crate) fn now() -> Timestamp {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
-#[must_use]
+#[must_use = "a session is opened with `open`"]
 pub struct SessionBuilder {
     variables: Variables,
     job_name: Option<String>,
     reuse: Reuse,
     options: Options,
+    sort_bytes_max: Option<u64>,
+    deaths_max: Option<u32>,
+    #[cfg(feature = "ctrlc")]
+    stops_on_ctrl_c: bool,
     display: ProgressDisplay,
+    stores: Option<(Box<dyn Metastore>, Arc<dyn Warehouse>)>,
 }
 
 impl SessionBuilder {
@@ -323,6 +364,60 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets the size in bytes at which a batch is stored, whatever its rows (default: 4 MiB).
+    pub fn batch_bytes_max(mut self, bytes: u64) -> Self {
+        self.options = self.options.batch_bytes_max(bytes);
+        self
+    }
+
+    /// Sets the memory that sorting and grouping may hold before they spill to disk (default: 128 MiB).
+    pub fn sort_bytes_max(mut self, bytes: u64) -> Self {
+        self.sort_bytes_max = Some(bytes);
+        self
+    }
+
+    /// Sets what becomes of a run when a row fails: it ends (the default), or the failure is recorded and the run
+    /// goes on. Recorded rows are read with [`failures`](Session::failures) and tried again with
+    /// [`retry_failed`](crate::Chain::retry_failed).
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.options = self.options.on_error(on_error);
+        self
+    }
+
+    /// Sets how often, and after what pauses, a row that failed is tried again (default: not at all).
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options = self.options.retry(retry);
+        self
+    }
+
+    /// Sets after how long a row is told to be overdue, in the log and in the progress. It is not stopped.
+    pub fn row_timeout(mut self, timeout: Duration) -> Self {
+        self.options = self.options.row_timeout(timeout);
+        self
+    }
+
+    /// Sets after how many deaths of the process in a row a row that was in work each time is recorded as failed
+    /// instead of being tried once more (default: never). It takes one at the least.
+    ///
+    /// It is for functions that abort, or use up the memory: without it such a row ends every run. The row that
+    /// is begun is noted in a file, which costs a small write a row. Rows that were in work at a death are tried
+    /// first and one by one, so that the others of them are done. Any death counts, so a row of an hour that is
+    /// killed by hand so many times is recorded too.
+    pub fn poison_rows(mut self, deaths: u32) -> Self {
+        self.deaths_max = Some(deaths.max(1));
+        self
+    }
+
+    /// Stops runs in good order at `Ctrl-C`, `SIGTERM` and `SIGHUP`: rows in work are finished and saved, the chain's
+    /// end answers that it was cancelled, the job is recorded as cancelled. A second signal ends the process at once.
+    ///
+    /// The process's handler for these signals is set when the first such session is opened, and stays.
+    #[cfg(feature = "ctrlc")]
+    pub fn stop_on_ctrl_c(mut self) -> Self {
+        self.stops_on_ctrl_c = true;
+        self
+    }
+
     /// Sets a token that stops runs in good order.
     pub fn cancel(mut self, cancel: CancelToken) -> Self {
         self.options = self.options.cancel(cancel);
@@ -335,13 +430,33 @@ impl SessionBuilder {
         self
     }
 
+    /// Keeps state in stores that are open already instead of in a folder: in memory, for a test, or in stores of
+    /// another kind. They must belong to this session alone.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rowmark::metastore::MemoryMetastore;
+    /// use rowmark::prelude::*;
+    /// use rowmark::warehouse::MemoryWarehouse;
+    ///
+    /// let session = Session::builder()
+    ///     .stores(Box::new(MemoryMetastore::new()), Arc::new(MemoryWarehouse::new()))
+    ///     .open()?;
+    /// assert_eq!(session.read_values(&[1, 2, 3]).save("numbers")?.rows(), 3);
+    /// # Ok::<(), rowmark::Error>(())
+    /// ```
+    pub fn stores(mut self, metastore: Box<dyn Metastore>, warehouse: Arc<dyn Warehouse>) -> Self {
+        self.stores = Some((metastore, warehouse));
+        self
+    }
+
     /// Opens the session.
     ///
     /// # Errors
     /// As [`Session::open`].
     pub fn open(self) -> Result<Session> {
         let environment = Variables::read(|variable| std::env::var_os(variable))?;
-        let Self { variables, job_name, reuse, options, display } = self;
+        let Self { variables, job_name, reuse, options, display, stores, .. } = self;
         let threads = variables.threads.or(environment.threads).unwrap_or(0);
         let state_folder = variables.state_folder.or(environment.state_folder).unwrap_or(STATE_FOLDER.into());
         let settings = Settings {
@@ -353,23 +468,42 @@ impl SessionBuilder {
                 .unwrap_or(false),
             reuse,
             options,
+            sort_bytes_max: self.sort_bytes_max.unwrap_or(SORT_BYTES_MAX),
+            deaths_max: self.deaths_max,
             display,
         };
         let executor =
             Executor::new(threads).map_err(|source| Error::Threads { threads, source: Box::new(source) })?;
-        let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
-        let warehouse = Warehouse::open(folder.tables())?;
-        let metastore = store::open(&folder, &warehouse, now())?;
+        let (metastore, warehouse, folder) = if let Some((metastore, warehouse)) = stores {
+            if settings.deaths_max.is_some() {
+                return Err(Error::NoFolder { setting: "poison_rows" });
+            }
+            (metastore, warehouse, None)
+        } else {
+            let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
+            let warehouse: Arc<dyn Warehouse> = Arc::new(FileWarehouse::open(folder.tables())?);
+            (store::open_metastore(&folder, now())?, warehouse, Some(folder))
+        };
+        store::reconcile(&*metastore, &*warehouse, now())?;
+        #[cfg(feature = "ctrlc")]
+        let listener = self
+            .stops_on_ctrl_c
+            .then(|| crate::signals::Listener::new(&settings.options.cancel))
+            .transpose()?;
         Ok(Session {
             inner: Arc::new(Inner {
                 metastore,
                 warehouse,
                 executor,
-                file_hashes: Arc::new(FileHashes::open(folder.file_hashes(), SystemTime::now)),
+                file_hashes: folder
+                    .as_ref()
+                    .map(|folder| Arc::new(FileHashes::open(folder.file_hashes(), SystemTime::now))),
                 settings,
                 job: Mutex::default(),
                 steps: StepsInFlight::default(),
                 report: Mutex::default(),
+                #[cfg(feature = "ctrlc")]
+                _listener: listener,
                 folder,
             }),
         })

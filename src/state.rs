@@ -14,6 +14,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use rowmark_hashing::ContentHash;
 use rowmark_metastore::Timestamp;
 
 use crate::error::at;
@@ -150,6 +151,11 @@ impl StateFolder {
     /// Where hashes of files are remembered.
     pub(crate) fn file_hashes(&self) -> PathBuf {
         self.path.join("file-hashes")
+    }
+
+    /// Where it is noted which rows of a step are in work.
+    pub(crate) fn notes(&self, hash_partial: ContentHash) -> PathBuf {
+        self.path.join("in-work").join(hash_partial.to_string())
     }
 
     /// Moves the metastore's folder out of the way, under a dated name; answers the name.

@@ -15,13 +15,8 @@ use crate::provenance::Provenance;
 use crate::reconcile::{Repair, TableFact, repairs};
 use crate::state::StateFolder;
 
-/// Opens the metastore of a state folder and makes it agree with the tables.
-pub(crate) fn open(
-    folder: &StateFolder,
-    warehouse: &Warehouse,
-    now: Timestamp,
-) -> Result<Box<dyn Metastore>> {
-    let metastore = open_or_set_aside(folder, now)?;
+/// Makes records and tables agree.
+pub(crate) fn reconcile(metastore: &dyn Metastore, warehouse: &dyn Warehouse, now: Timestamp) -> Result<()> {
     for job in metastore.list_jobs()?.iter().filter(|job| job.status == JobStatus::Running) {
         // The folder is locked by this process, so the one that ran the job is gone.
         metastore.finish_job(job.id, JobStatus::Interrupted, now, None)?;
@@ -32,7 +27,7 @@ pub(crate) fn open(
         let is_sealed = warehouse.is_sealed(&name)?;
         tables.push(TableFact { name, is_sealed });
     }
-    restore_jobs(&tables, &metastore, warehouse)?;
+    restore_jobs(&tables, metastore, warehouse)?;
     let mut checkpoints = Vec::new();
     for job in metastore.list_jobs()? {
         checkpoints.extend(metastore.list_checkpoints(job.id)?);
@@ -42,16 +37,17 @@ pub(crate) fn open(
             ?repair,
             "records and tables disagree, which a crash explains; they are made to agree"
         );
-        apply(&repair, &metastore, warehouse)?;
+        apply(&repair, metastore, warehouse)?;
     }
-    Ok(Box::new(metastore))
+    Ok(())
 }
 
 /// How often, and after what pause, a metastore that is in use is tried again.
 const IN_USE_RETRIES: u32 = 100;
 const IN_USE_PAUSE: Duration = Duration::from_millis(10);
 
-fn open_or_set_aside(folder: &StateFolder, now: Timestamp) -> Result<SledMetastore> {
+/// Opens the metastore of a state folder; one that is damaged is set aside.
+pub(crate) fn open_metastore(folder: &StateFolder, now: Timestamp) -> Result<Box<dyn Metastore>> {
     let mut opened = SledMetastore::open(folder.meta());
     // This process has the folder locked, so it can only be a child process that was being spawned when an
     // earlier session closed its files, and that has them open until it runs its own program.
@@ -69,15 +65,15 @@ fn open_or_set_aside(folder: &StateFolder, now: Timestamp) -> Result<SledMetasto
                 "{error}; it was set aside as {} and is made again from the tables",
                 aside.display()
             );
-            Ok(SledMetastore::open(folder.meta())?)
+            Ok(Box::new(SledMetastore::open(folder.meta())?))
         }
-        opened => Ok(opened?),
+        opened => Ok(Box::new(opened?)),
     }
 }
 
 /// Makes the records of jobs again that tables speak of and the metastore has lost. Jobs of one name
 /// are linked in the order in which they began, which is the order of their ids.
-fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &Warehouse) -> Result<()> {
+fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &dyn Warehouse) -> Result<()> {
     let mut lost: BTreeMap<JobId, Job> = BTreeMap::new();
     for TableFact { name, .. } in tables {
         let owner = owner(name);
@@ -104,7 +100,7 @@ fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &War
     Ok(())
 }
 
-fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &Warehouse) -> Result<()> {
+fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &dyn Warehouse) -> Result<()> {
     match repair {
         Repair::Promote(name) => {
             if let Some((_, provenance)) = self_described(name, warehouse)? {
@@ -134,6 +130,9 @@ fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &Warehouse) -> R
                 metastore.save_dataset(&record)?;
             }
         }
+        Repair::DropTable(name) => {
+            warehouse.drop(name)?;
+        }
         Repair::RemoveCheckpoint(checkpoint) => {
             metastore.remove_checkpoint(checkpoint.job, checkpoint.hash, checkpoint.kind)?;
         }
@@ -145,7 +144,7 @@ fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &Warehouse) -> R
 }
 
 /// A table with what it carries about itself. One that is damaged, or does not say what it is, is left alone.
-fn self_described(name: &TableName, warehouse: &Warehouse) -> Result<Option<(Table, Provenance)>> {
+fn self_described(name: &TableName, warehouse: &dyn Warehouse) -> Result<Option<(Table, Provenance)>> {
     let told = match warehouse.open_table(name) {
         Ok(None) => return Ok(None),
         Ok(Some(table)) => match Provenance::from_bytes(table.record()) {
@@ -163,7 +162,7 @@ pub(crate) fn promote(
     name: &TableName,
     checkpoint: &Checkpoint,
     metastore: &dyn Metastore,
-    warehouse: &Warehouse,
+    warehouse: &dyn Warehouse,
 ) -> Result<Checkpoint> {
     let final_name = TableName::udf(*checkpoint.job.as_uuid(), checkpoint.hash, UdfTable::Output);
     if *name != final_name {

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::BoxError;
 
-/// A function of one row whose identity is known.
+/// A function whose identity is known: of one row, of a slice of rows (`[Row]`), or of a
+/// [`Group`](crate::Group) of rows.
 ///
 /// It is written with [`#[rowmark::udf]`](macro@crate::udf) (on a function, or on the `impl` block of a
 /// struct with configuration) or [`udf!`](crate::prelude::udf) (a closure), not by hand.
@@ -20,15 +21,46 @@ use crate::BoxError;
     label = "not a UDF over `{In}`: its identity is not known, or its row is of another type",
     note = "mark a function with `#[rowmark::udf]`, or wrap a closure: `udf!(\"name\", |row: &{In}| …)`"
 )]
-pub trait Udf<In>: Send + Sync + 'static {
+pub trait Udf<In: ?Sized>: Send + Sync + 'static {
     /// What the function gives for a row.
     type Output;
+
+    /// What each worker keeps between rows, such as a loaded model or a connection; mostly `()`. It is made
+    /// on the worker's thread and stays there, so it need not be `Send`.
+    type State;
+
+    /// Makes the state of one worker.
+    ///
+    /// # Errors
+    /// Whatever the user's `setup` answers.
+    fn setup(&self) -> Result<Self::State, BoxError>;
 
     /// Computes one row.
     ///
     /// # Errors
     /// Whatever the user's function answers.
-    fn call(&self, row: &In) -> Result<Self::Output, BoxError>;
+    fn call(&self, state: &mut Self::State, row: &In) -> Result<Self::Output, BoxError>;
+
+    /// The function's name, parameters and code.
+    fn identity(&self) -> Identity;
+}
+
+/// A function that takes one row after another into a state, with an identity: what
+/// [`fold`](crate::Chain::fold) runs.
+///
+/// It is written as a UDF with two arguments, the first of them `&mut` state:
+/// `udf!("total", |sum: &mut u64, n: &u64| *sum += n)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fold rows of type `{In}` into `{State}`",
+    label = "takes no `(&mut {State}, &{In})`, or its identity is not known",
+    note = "wrap a closure: `udf!(\"name\", |state: &mut {State}, row: &{In}| …)`, or mark a function with `#[rowmark::udf]`"
+)]
+pub trait FoldUdf<State, In>: Send + Sync + 'static {
+    /// Takes one row into the state.
+    ///
+    /// # Errors
+    /// Whatever the user's function answers; the fold then goes on from the last saved state.
+    fn fold(&self, state: &mut State, row: &In) -> Result<(), BoxError>;
 
     /// The function's name, parameters and code.
     fn identity(&self) -> Identity;
@@ -182,7 +214,7 @@ impl Labelled {
 pub mod private {
     pub use serde::{Serialize, Serializer};
 
-    use super::{BoxError, Identity, Tracked, Udf, fmt};
+    use super::{BoxError, FoldUdf, Identity, Tracked, Udf, fmt};
 
     /// A closure with its identity, made by `udf!`.
     pub struct Closure<F> {
@@ -197,7 +229,7 @@ pub mod private {
     }
 
     /// `make` is a `fn` pointer so that it cannot capture: what the closure uses is in `captures`.
-    pub fn closure_of_its_captures<In, Out, Captures, F>(
+    pub fn closure_of_its_captures<In: ?Sized, Out, Captures, F>(
         identity: Identity,
         captures: Captures,
         make: fn(Captures) -> F,
@@ -208,14 +240,44 @@ pub mod private {
         Closure { identity, function: make(captures) }
     }
 
-    impl<In, Out, F> Udf<In> for Closure<F>
+    impl<In: ?Sized, Out, F> Udf<In> for Closure<F>
     where
         F: Fn(&In) -> Result<Out, BoxError> + Send + Sync + 'static,
     {
         type Output = Out;
+        type State = ();
 
-        fn call(&self, row: &In) -> Result<Out, BoxError> {
+        fn setup(&self) -> Result<(), BoxError> {
+            Ok(())
+        }
+
+        fn call(&self, (): &mut (), row: &In) -> Result<Out, BoxError> {
             (self.function)(row)
+        }
+
+        fn identity(&self) -> Identity {
+            self.identity.clone()
+        }
+    }
+
+    /// As [`closure_of_its_captures`], for a closure that folds.
+    pub fn fold_of_its_captures<State, In, Captures, F>(
+        identity: Identity,
+        captures: Captures,
+        make: fn(Captures) -> F,
+    ) -> Closure<F>
+    where
+        F: Fn(&mut State, &In) -> Result<(), BoxError>,
+    {
+        Closure { identity, function: make(captures) }
+    }
+
+    impl<State, In, F> FoldUdf<State, In> for Closure<F>
+    where
+        F: Fn(&mut State, &In) -> Result<(), BoxError> + Send + Sync + 'static,
+    {
+        fn fold(&self, state: &mut State, row: &In) -> Result<(), BoxError> {
+            (self.function)(state, row)
         }
 
         fn identity(&self) -> Identity {

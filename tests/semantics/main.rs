@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod death;
 mod identity;
 mod job;
 mod kill;

@@ -36,8 +36,8 @@ fn p01_the_counters_add_up_at_the_end_of_every_run() {
         assert_eq!(step, "same");
         assert_eq!((now.rows_total, now.rows_reused), (1000, reused_before));
         assert_eq!(now.rows_failed, u64::from(fail_at.is_some()));
-        assert_eq!(now.rows_reused + now.rows_done + now.rows_left(), 1000);
-        assert_eq!(result.is_ok(), now.rows_left() == 0);
+        assert_eq!(now.rows_reused + now.rows_done + now.rows_failed + now.rows_left(), 1000);
+        assert_eq!(result.is_ok(), now.rows_failed + now.rows_left() == 0);
         let report = session.report();
         let report = report.step("same").unwrap();
         assert_eq!(

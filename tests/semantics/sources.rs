@@ -160,11 +160,11 @@ fn s04_a_dataset_is_known_by_what_it_holds() {
 
 #[test]
 fn s04_a_table_of_another_store_is_read_where_it_lies() {
-    use rowmark::warehouse::{TableFilter, Warehouse};
+    use rowmark::warehouse::{FileWarehouse, TableFilter, Warehouse as _};
     let (theirs, ours) = (Folder::new(), Folder::new());
     let towns = vec![Town { name: "Bern".into(), metres: None }];
     theirs.session().read_records(towns).save("towns").unwrap();
-    let warehouse = Warehouse::open(theirs.path().join("tables")).unwrap();
+    let warehouse = FileWarehouse::open(theirs.path().join("tables")).unwrap();
     let name = warehouse.list(&TableFilter::Datasets).unwrap().remove(0);
     let table = warehouse.open_table(&name).unwrap().unwrap();
     assert_eq!(computed(&ours, |session| session.read_table::<Town>(&table).unwrap()), 1);
@@ -225,14 +225,9 @@ fn s06_a_bad_row_is_named_by_file_line_and_column() {
     let (folder, (_data, data)) = (Folder::new(), data());
     let path = data.join("towns.csv");
     fs::write(&path, CSV.replace("434", "high")).unwrap();
-    let Err(Error::Collect { source }) = folder.session().read_csv::<Town>(&path).unwrap().collect() else {
-        panic!("a row is bad")
-    };
-    let rowmark::executor::Error::Row { row: 1, source: rowmark::Failure::Error(RowError::Source(error)) } =
-        *source
-    else {
-        panic!("{source:?}")
-    };
+    let mut rows = folder.session().read_csv::<Town>(&path).unwrap().iter().unwrap();
+    let Some(Error::Row { row: 1, source }) = rows.find_map(Result::err) else { panic!("a row is bad") };
+    let RowError::Source(error) = *source else { panic!("{source:?}") };
     assert!(matches!(error, ReadError::Row { .. }));
     let told = error.to_string();
     assert!(

@@ -84,8 +84,9 @@ pub(crate) fn failed_row<T: std::fmt::Debug>(result: rowmark::Result<T>) -> (u64
             rowmark::executor::Error::Row {
                 row,
                 source: Failure::Error(rowmark::RowError::Udf { source, .. }),
+                ..
             } => (row, source.to_string()),
-            rowmark::executor::Error::Row { row, source } => (row, source.to_string()),
+            rowmark::executor::Error::Row { row, source, .. } => (row, source.to_string()),
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::ops::Range;
 
-/// Why a row was not finished: its function answered an error, or panicked.
+/// Why a call of the task was not finished: it answered an error, or panicked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure<E: StdError + 'static> {
@@ -18,6 +18,17 @@ pub enum Failure<E: StdError + 'static> {
     },
 }
 
+/// A row that failed and was not tried again.
+#[derive(Debug)]
+pub struct FailedRow<E: StdError + 'static> {
+    /// The row's number.
+    pub row: u64,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How it failed the last time.
+    pub failure: Failure<E>,
+}
+
 /// An error of [`Executor::run`](crate::Executor::run), over the task's error `E` and the sink's `S`.
 ///
 /// Whichever it is, the rows that were finished before it have been handed to the sink and
@@ -26,13 +37,35 @@ pub enum Failure<E: StdError + 'static> {
 #[non_exhaustive]
 pub enum Error<E: StdError + 'static, S: StdError + 'static> {
     /// A row failed. Of several that fail at one time it is the first in row order.
-    #[error("row {row} failed")]
+    #[error("row {row} failed{}", after(*attempts))]
     Row {
         /// The row's number.
         row: u64,
-        /// Whether it answered an error or panicked.
+        /// How often it was tried.
+        attempts: u32,
+        /// Whether it answered an error or panicked, the last time.
         source: Failure<E>,
     },
+    /// More rows failed than may be recorded.
+    #[error(
+        "{failures} rows failed, the last of them row {row}{}; no more than {failures_max} may be recorded",
+        after(*attempts)
+    )]
+    TooManyFailures {
+        /// How many rows failed, those that were recorded before the run and the last one included.
+        failures: u64,
+        /// How many may be recorded.
+        failures_max: u64,
+        /// The row that was one too many; it is not recorded.
+        row: u64,
+        /// How often it was tried.
+        attempts: u32,
+        /// How it failed.
+        source: Failure<E>,
+    },
+    /// A worker could not be set up, so none of its rows were begun.
+    #[error("a worker could not be set up")]
+    Setup(#[source] Failure<E>),
     /// A range of finished rows could not be packed into a batch.
     #[error("rows {}..{} could not be packed into a batch", range.start, range.end)]
     Pack {
@@ -49,6 +82,16 @@ pub enum Error<E: StdError + 'static, S: StdError + 'static> {
         /// The range that was opened.
         range: Range<u64>,
     },
+    /// The task's iterator gave an item of no rows, or of rows beyond the range it was opened for.
+    #[error("an item of {rows} rows at row {row} does not fit in its range {}..{}", range.start, range.end)]
+    Misfit {
+        /// The item's first row.
+        row: u64,
+        /// How many rows it claims to cover.
+        rows: u64,
+        /// The range that was opened.
+        range: Range<u64>,
+    },
     /// The sink refused a batch or could not commit.
     #[error("finished rows could not be committed")]
     Sink(#[source] S),
@@ -61,4 +104,8 @@ pub enum Error<E: StdError + 'static, S: StdError + 'static> {
     /// The run was started by a worker of its own pool, which could wait for itself for ever.
     #[error("a run was started inside a row of another run on the same thread pool; start it outside")]
     Nested,
+}
+
+fn after(attempts: u32) -> String {
+    if attempts > 1 { format!(" after {attempts} attempts") } else { String::new() }
 }

@@ -1,88 +1,93 @@
-//! The two ends of a run: the function that computes rows and the sink that keeps them.
+//! What computes rows.
 
 use std::error::Error as StdError;
 use std::ops::Range;
 
-/// What computes rows: it opens a range of the input and yields one result per row of it.
+/// What computes rows: it opens a range of the input and yields what its rows give, in order.
 ///
 /// A result per *range* would hide which row failed and force work to be repeated; a call per
 /// *row* would make an input that is read in order (a file, a table) seek for each. So a task is
-/// opened for a range and is then an iterator. It is called from many threads at a time.
+/// opened for a range and is then an iterator. It is opened on many threads at a time, each with a
+/// [`Worker`](Self::Worker) of its own.
 pub trait Task: Sync {
-    /// What one input row gives: one output row, none, or many.
-    type Row;
+    /// What each worker keeps between rows: a loaded model, a connection, a buffer. It is made on the
+    /// worker's thread and never leaves it.
+    type Worker;
+    /// What one item gives: output rows, or none.
+    type Row: Send;
     /// Finished rows on their way to the sink, for instance encoded.
     type Batch: Send;
     /// What can go wrong while a row is read, computed or packed.
     type Error: StdError + Send + 'static;
 
-    /// Begins to compute `range`: an iterator with exactly one item for each of its rows, in order.
+    /// Makes a worker's state, before its first rows and again after a panic.
+    ///
+    /// # Errors
+    /// Ends the run with [`Error::Setup`](crate::Error::Setup).
+    fn setup(&self) -> Result<Self::Worker, Self::Error>;
+
+    /// Begins to compute `range`: an iterator whose items cover its rows, in order and each once.
+    ///
+    /// After an error, which is that of the first row that is not covered yet, the iterator either
+    /// ends, or goes on with the row after that one. If it ends, the rest of the range is opened anew.
     ///
     /// # Errors
     /// An error here is told as the failure of the range's first row.
-    fn open(
-        &self,
+    #[expect(clippy::type_complexity, reason = "an alias would hide what is to be answered")]
+    fn open<'a>(
+        &'a self,
+        worker: &'a mut Self::Worker,
         range: Range<u64>,
-    ) -> Result<impl Iterator<Item = Result<Self::Row, Self::Error>>, Self::Error>;
+    ) -> Result<impl Iterator<Item = Result<Computed<Self::Row>, Self::Error>> + 'a, Self::Error>;
 
-    /// Packs the finished rows of `range` (never empty) into a batch, still on the worker's thread.
+    /// Packs the items that cover `range` (never empty) into a batch: on the worker's thread, or on the
+    /// committing thread if the worker is held up in a row.
     ///
     /// # Errors
     /// Ends the run; the range counts as not done.
     fn pack(&self, range: Range<u64>, rows: Vec<Self::Row>) -> Result<Self::Batch, Self::Error>;
-}
 
-/// What keeps finished batches. It is called from one thread only: the one that called `run`.
-pub trait Sink {
-    /// What it takes.
-    type Batch;
-    /// Why it can fail.
-    type Error: StdError + 'static;
-
-    /// Takes a batch; it need not be durable before the next [`commit`](Self::commit). Answers how
-    /// many output rows it holds. Batches come in any order; no two of them overlap.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn append(&mut self, batch: Self::Batch) -> Result<u64, Self::Error>;
-
-    /// Makes all batches taken so far durable.
-    ///
-    /// # Errors
-    /// Ends the run.
-    fn commit(&mut self) -> Result<(), Self::Error>;
-}
-
-/// A [`Task`] made from a function of the row's number; see [`per_row`].
-#[derive(Clone, Copy, Debug)]
-pub struct PerRow<F>(F);
-
-/// Makes a [`Task`] from a fallible function of the row's number. Its batches are the range and
-/// one output per row of it.
-pub fn per_row<F, O, E>(function: F) -> PerRow<F>
-where
-    F: Fn(u64) -> Result<O, E> + Sync,
-    O: Send,
-    E: StdError + Send + 'static,
-{
-    PerRow(function)
-}
-
-impl<F, O, E> Task for PerRow<F>
-where
-    F: Fn(u64) -> Result<O, E> + Sync,
-    O: Send,
-    E: StdError + Send + 'static,
-{
-    type Row = O;
-    type Batch = (Range<u64>, Vec<O>);
-    type Error = E;
-
-    fn open(&self, range: Range<u64>) -> Result<impl Iterator<Item = Result<O, E>>, E> {
-        Ok(range.map(&self.0))
+    /// The rough size of an item in memory, in bytes, by which batches are kept within
+    /// [`batch_bytes_max`](crate::Options::batch_bytes_max). Asked for every 16th item, and the first of
+    /// a range.
+    fn row_bytes(&self, _row: &Self::Row) -> u64 {
+        0
     }
 
-    fn pack(&self, range: Range<u64>, rows: Vec<O>) -> Result<Self::Batch, E> {
-        Ok((range, rows))
+    /// How many rows the task likes to compute at once, such as the batch size of a model: ranges are at
+    /// least so long where so many rows are left.
+    ///
+    /// An error of an item that may have covered several rows is not blamed on the first of them: the rows
+    /// are opened again one by one, and the row that fails alone is the one that failed.
+    fn rows_at_once(&self) -> u64 {
+        1
+    }
+
+    /// Tells whether an error is a matter of its row alone. If not (the store is damaged, the service is
+    /// gone) it ends the run, whatever [`OnError`](crate::OnError) and [`Retry`](crate::Retry) say.
+    fn is_of_the_row(&self, _error: &Self::Error) -> bool {
+        true
+    }
+
+    /// Tells that rows mean something only to the thread that computed them, such as a running state:
+    /// then no other thread packs them, and they wait for the row that the worker is held up in.
+    fn is_packed_where_computed(&self) -> bool {
+        false
+    }
+}
+
+/// What consecutive rows of the input gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Computed<R> {
+    /// How many rows of the input it covers, at least 1.
+    pub rows: u64,
+    /// What they gave.
+    pub row: R,
+}
+
+impl<R> From<R> for Computed<R> {
+    /// What one row gave.
+    fn from(row: R) -> Self {
+        Self { rows: 1, row }
     }
 }

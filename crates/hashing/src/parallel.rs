@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::Digest as _;
 
 use crate::digest::{Kind, finish};
-use crate::rows::{CHUNK_ROWS, ChunkHasher};
+use crate::rows::{CHUNK_ROWS, ChunkHasher, ContentHasher};
 use crate::serializer::At;
 use crate::{BLOCK_BYTES, ContentHash, Error};
 
@@ -29,22 +29,44 @@ const BLOCKS_PER_THREAD: usize = 4;
 ///
 /// When a row [cannot be hashed](Error); of several such rows it may name any.
 pub fn par_hash_rows<T: Serialize + Sync>(rows: &[T]) -> Result<ContentHash, Error> {
-    let digests = rows
-        .par_chunks(CHUNK_ROWS)
-        .enumerate()
-        .map_init(ChunkHasher::new, |hasher, (chunk, rows)| {
-            for (index, row) in rows.iter().enumerate() {
-                hasher
-                    .update(|encoder, position| row.serialize(At { encoder, position }))
-                    .map_err(|failure| failure.in_index(chunk * CHUNK_ROWS + index).rooted("rows"))?;
-            }
-            Ok(hasher.finish())
-        })
-        .collect::<Result<Vec<[u8; 32]>, Error>>()?;
-    let mut sha = Kind::Rows.hasher();
-    digests.iter().for_each(|digest| sha.update(digest));
-    sha.update((rows.len() as u64).to_le_bytes());
-    Ok(finish(sha))
+    let mut hasher = ContentHasher::new();
+    hasher.par_update(rows)?;
+    Ok(hasher.finish())
+}
+
+impl ContentHasher {
+    /// Takes the next rows, hashing them on the threads of the current `rayon` pool; the same as
+    /// [`update`](Self::update) for each.
+    ///
+    /// It pays for many times [`CHUNK_ROWS`] rows.
+    ///
+    /// # Errors
+    ///
+    /// When a row [cannot be hashed](Error); of several such rows it may name any. Some of the rows are then part
+    /// of the stream, so that it cannot be gone on with.
+    pub fn par_update<T: Serialize + Sync>(&mut self, rows: &[T]) -> Result<(), Error> {
+        let open = (CHUNK_ROWS - self.chunk.rows) % CHUNK_ROWS;
+        let (open, rows) = rows.split_at(open.min(rows.len()));
+        open.iter().try_for_each(|row| self.update(row))?;
+
+        let first = self.rows() as usize;
+        let chunks = rows.par_chunks_exact(CHUNK_ROWS);
+        let rest = chunks.remainder();
+        let digests = chunks
+            .enumerate()
+            .map_init(ChunkHasher::new, |hasher, (chunk, rows)| {
+                for (index, row) in rows.iter().enumerate() {
+                    hasher.update(|encoder, position| row.serialize(At { encoder, position })).map_err(
+                        |failure| failure.in_index(first + chunk * CHUNK_ROWS + index).rooted("rows"),
+                    )?;
+                }
+                Ok(hasher.finish())
+            })
+            .collect::<Result<Vec<[u8; 32]>, Error>>()?;
+        digests.iter().for_each(|digest| self.sha.update(digest));
+        self.chunks += digests.len() as u64;
+        rest.iter().try_for_each(|row| self.update(row))
+    }
 }
 
 /// Hashes what a reader gives on the threads of the current `rayon` pool; the same hash as

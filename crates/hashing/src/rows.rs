@@ -44,9 +44,9 @@ pub(crate) const BUFFER_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ContentHasher {
-    chunk: ChunkHasher,
-    sha: Sha256,
-    chunks: u64,
+    pub(crate) chunk: ChunkHasher,
+    pub(crate) sha: Sha256,
+    pub(crate) chunks: u64,
 }
 
 impl ContentHasher {
@@ -120,7 +120,7 @@ pub(crate) struct ChunkHasher {
     /// How much of the encoder's buffer is not in the digest yet.
     buffered: usize,
     sha: Sha256,
-    rows: usize,
+    pub(crate) rows: usize,
 }
 
 impl ChunkHasher {

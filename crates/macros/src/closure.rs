@@ -7,8 +7,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{ExprClosure, LitStr, Pat, ReturnType, Token, Type};
+use syn::{ExprClosure, LitStr, Pat, ReturnType, Token};
 
+use crate::function::referenced;
 use crate::options::Options;
 
 pub(crate) struct Closure {
@@ -40,15 +41,23 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
         return Err(syn::Error::new(helper.span(), "only a function can be a helper"));
     }
     let inputs: Vec<&Pat> = closure.inputs.iter().collect();
-    let [row @ Pat::Type(typed)] = inputs[..] else {
-        return Err(syn::Error::new_spanned(
-            closure,
-            "a UDF closure takes one row by reference with its type written, as in `|row: &Review| …`",
-        ));
+    let (typed, make) = match inputs[..] {
+        [Pat::Type(row)] => (row, quote!(closure_of_its_captures)),
+        [Pat::Type(state), Pat::Type(row)] if matches!(referenced(&state.ty), Some((_, true))) => {
+            (row, quote!(fold_of_its_captures))
+        }
+        _ => {
+            return Err(syn::Error::new_spanned(
+                closure,
+                "a UDF closure takes one row by reference with its type written, as in `|row: &Review| …`; one that \
+                 folds takes its state before it, as in `|sum: &mut u64, row: &Review| …`",
+            ));
+        }
     };
-    if !matches!(&*typed.ty, Type::Reference(reference) if reference.mutability.is_none()) {
+    if !matches!(referenced(&typed.ty), Some((_, false))) {
         return Err(syn::Error::new_spanned(&typed.ty, "a UDF takes a row by reference, as in `&Review`"));
     }
+    let arguments = &closure.inputs;
     let body = &closure.body;
     let output = match &closure.output {
         ReturnType::Default => TokenStream::new(),
@@ -68,10 +77,10 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
     });
     Ok(quote! {{
         let #values_name = (#(#values,)*);
-        ::rowmark::__private::closure_of_its_captures(
+        ::rowmark::__private::#make(
             ::rowmark::udf::Identity::new(#name)#(#parameters)*.code(#code),
             #values_name,
-            |(#(#names,)*)| move |#row| {
+            |(#(#names,)*)| move |#arguments| {
                 use ::rowmark::__private::{FallibleKind as _, PlainKind as _};
                 #[allow(clippy::redundant_closure_call)]
                 let outcome = #body;

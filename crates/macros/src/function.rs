@@ -23,14 +23,15 @@ pub(crate) fn expand(options: &Options, function: ItemFn) -> syn::Result<TokenSt
     let udf = if options.helper.is_some() {
         TokenStream::new()
     } else {
-        let call = quote!((**self)(row));
-        implement_udf(
-            name,
-            one_row(&function.sig)?,
+        implement_udf(&Implementation {
+            name: &name.to_token_stream(),
+            takes: takes(&function.sig)?,
             output,
-            &call,
-            &quote!(::rowmark::udf::Identity::new(#text)),
-        )
+            function: &quote!((**self)),
+            receiver: None,
+            setup: None,
+            identity: &quote!(::rowmark::udf::Identity::new(#text)),
+        })
     };
     Ok(quote! {
         #(#docs)*
@@ -72,30 +73,87 @@ pub(crate) fn expand(options: &Options, function: ItemFn) -> syn::Result<TokenSt
     })
 }
 
-/// The `impl Udf` of a type: `call` is the expression that computes `row`, `identity` its name and
-/// parameters.
-pub(crate) fn implement_udf(
-    name: &impl ToTokens,
-    row: &Type,
-    output: &ReturnType,
-    call: &TokenStream,
-    identity: &TokenStream,
-) -> TokenStream {
+/// What an implementation of `Udf` or `FoldUdf` is made of.
+pub(crate) struct Implementation<'a> {
+    /// The type that is the UDF.
+    pub(crate) name: &'a TokenStream,
+    pub(crate) takes: Takes<'a>,
+    pub(crate) output: &'a ReturnType,
+    /// What is called, and what it is given before the state and the row.
+    pub(crate) function: &'a TokenStream,
+    pub(crate) receiver: Option<TokenStream>,
+    /// The signature of the method that makes a worker's state, and how it is called.
+    pub(crate) setup: Option<(&'a ReturnType, TokenStream)>,
+    /// The name and the parameters.
+    pub(crate) identity: &'a TokenStream,
+}
+
+/// The arguments of a UDF, without `&self`.
+#[derive(Clone, Copy)]
+pub(crate) enum Takes<'a> {
+    Row(&'a Type),
+    StateAndRow(&'a Type, &'a Type),
+}
+
+pub(crate) fn implement_udf(implementation: &Implementation<'_>) -> TokenStream {
+    let Implementation { name, takes, output, function, receiver, setup, identity } = implementation;
+    let row = match takes {
+        Takes::Row(row) | Takes::StateAndRow(_, row) => row,
+    };
+    let identity = quote! {
+        fn identity(&self) -> ::rowmark::udf::Identity {
+            #identity.code(::rowmark::udf::Tracked::code(self))
+        }
+    };
+    let (state, setup, state_argument) = match (takes, setup) {
+        (Takes::StateAndRow(state, row), None) => {
+            let fold = into_result(&quote!(#function(#receiver state, row)));
+            return quote! {
+                impl ::rowmark::udf::FoldUdf<#state, #row> for #name {
+                    fn fold(&self, state: &mut #state, row: &#row) -> ::core::result::Result<(), ::rowmark::BoxError> {
+                        #fold
+                    }
+
+                    #identity
+                }
+            };
+        }
+        (Takes::StateAndRow(..), Some((output, setup))) => {
+            (output_row(output), into_result(setup), quote!(state,))
+        }
+        (Takes::Row(_), _) => (quote!(()), quote!(::core::result::Result::Ok(())), quote!()),
+    };
     let output = output_row(output);
+    let call = into_result(&quote!(#function(#receiver #state_argument row)));
     quote! {
         impl ::rowmark::udf::Udf<#row> for #name {
             type Output = #output;
+            type State = #state;
 
-            fn call(&self, row: &#row) -> ::core::result::Result<Self::Output, ::rowmark::BoxError> {
-                use ::rowmark::__private::{FallibleKind as _, PlainKind as _};
-                let outcome = #call;
-                (&outcome).__rowmark_kind().into_result(outcome)
+            fn setup(&self) -> ::core::result::Result<Self::State, ::rowmark::BoxError> {
+                #setup
             }
 
-            fn identity(&self) -> ::rowmark::udf::Identity {
-                #identity.code(::rowmark::udf::Tracked::code(self))
+            #[allow(unused_variables)]
+            fn call(
+                &self,
+                state: &mut Self::State,
+                row: &#row,
+            ) -> ::core::result::Result<Self::Output, ::rowmark::BoxError> {
+                #call
             }
+
+            #identity
         }
+    }
+}
+
+/// The outcome of user code, a row or a `Result` of one, as a `Result` with a boxed error.
+fn into_result(call: &TokenStream) -> TokenStream {
+    quote! {
+        use ::rowmark::__private::{FallibleKind as _, PlainKind as _};
+        let outcome = #call;
+        (&outcome).__rowmark_kind().into_result(outcome)
     }
 }
 
@@ -115,18 +173,32 @@ fn output_row(output: &ReturnType) -> TokenStream {
     }
 }
 
-/// The row type of a signature with one argument `row: &Row` after an optional `&self`.
-pub(crate) fn one_row(signature: &syn::Signature) -> syn::Result<&Type> {
-    let mut arguments = signature.inputs.iter().filter_map(|argument| match argument {
-        FnArg::Typed(argument) => Some(&*argument.ty),
-        FnArg::Receiver(_) => None,
-    });
-    match (arguments.next(), arguments.next()) {
-        (Some(Type::Reference(reference)), None) if reference.mutability.is_none() => Ok(&reference.elem),
+/// What a signature takes after an optional `&self`: `row: &Row`, or `state: &mut State, row: &Row`.
+pub(crate) fn takes(signature: &syn::Signature) -> syn::Result<Takes<'_>> {
+    let arguments: Vec<_> = signature
+        .inputs
+        .iter()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(argument) => Some(referenced(&argument.ty)),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    match arguments[..] {
+        [Some((row, false))] => Ok(Takes::Row(row)),
+        [Some((state, true)), Some((row, false))] => Ok(Takes::StateAndRow(state, row)),
         _ => Err(syn::Error::new_spanned(
             &signature.inputs,
-            "a UDF takes one row by reference, as in `row: &Review`; mark a function with other arguments that UDFs call as `#[udf(helper)]`",
+            "a UDF takes one row by reference, as in `row: &Review`, or a state before it, as in `sum: &mut u64, \
+             row: &Review`; mark a function with other arguments that UDFs call as `#[udf(helper)]`",
         )),
+    }
+}
+
+/// What a reference type refers to, and whether it is mutable.
+pub(crate) fn referenced(r#type: &Type) -> Option<(&Type, bool)> {
+    match r#type {
+        Type::Reference(reference) => Some((&reference.elem, reference.mutability.is_some())),
+        _ => None,
     }
 }
 

@@ -51,8 +51,46 @@ mod tokens;
 /// }
 ///
 /// assert!(boils(&212.0));
-/// assert_eq!(Udf::call(&Scale { factor: 2.0 }, &4.0).unwrap(), 8.0);
+/// assert_eq!(Udf::call(&Scale { factor: 2.0 }, &mut (), &4.0).unwrap(), 8.0);
 /// ```
+///
+/// A struct that needs something at work that cannot be shared or stored, such as a loaded model or a connection,
+/// makes it in `setup`, once for each worker; `call` is given it:
+///
+/// ```
+/// use std::cell::RefCell;
+/// use rowmark::prelude::*;
+///
+/// #[derive(Serialize)]
+/// struct Stem {
+///     suffixes: Vec<String>,
+/// }
+///
+/// #[rowmark::udf]
+/// impl Stem {
+///     /// Longest first. It stays on the worker's thread, so it need not be `Send`.
+///     fn setup(&self) -> RefCell<Vec<String>> {
+///         let mut suffixes = self.suffixes.clone();
+///         suffixes.sort_by_key(|suffix| std::cmp::Reverse(suffix.len()));
+///         RefCell::new(suffixes)
+///     }
+///
+///     fn call(&self, suffixes: &mut RefCell<Vec<String>>, word: &String) -> String {
+///         let suffixes = suffixes.borrow();
+///         suffixes.iter().find_map(|suffix| word.strip_suffix(suffix.as_str())).unwrap_or(word).to_owned()
+///     }
+/// }
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let session = Session::open(folder.path().join("state"))?;
+/// let stem = Stem { suffixes: vec!["s".into(), "ings".into(), "ing".into()] };
+/// let words = ["savings", "runs"].map(String::from);
+/// assert_eq!(session.read_values(&words).map(stem).collect()?, ["sav", "run"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// Without `setup`, a function or `call` whose first argument is a `&mut` state folds rows into it: see
+/// `Chain::fold`. A UDF over `&[Row]` is for `Chain::map_batch`, one over `&Group<Key, Row>` for `Chain::agg`.
 ///
 /// The return type is the row itself or a `Result` (spelled so) of it with any error that converts
 /// into a boxed one. Generic functions are refused: their code is not known until it is called.
@@ -81,7 +119,7 @@ pub fn udf(attribute: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// let threshold = 0.5;
 /// let above = udf!("above", captures(threshold), |score: &f64| *score > threshold);
-/// assert!(above.call(&0.7).unwrap());
+/// assert!(above.call(&mut (), &0.7).unwrap());
 /// ```
 #[proc_macro]
 pub fn udf_closure(input: TokenStream) -> TokenStream {

@@ -1,10 +1,10 @@
 //! `#[udf] impl`: a struct with configuration whose method `call` is the function.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{FnArg, ImplItem, ItemImpl, ReceiverKind, Type};
+use quote::{ToTokens as _, quote};
+use syn::{FnArg, ImplItem, ItemImpl, ReceiverKind, Signature, Type};
 
-use crate::function::{GENERIC, implement_udf, one_row};
+use crate::function::{GENERIC, Implementation, Takes, implement_udf, takes};
 use crate::options::Options;
 
 pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenStream> {
@@ -22,30 +22,35 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
         _ => None,
     }
     .ok_or_else(|| syn::Error::new_spanned(&block.self_ty, "a UDF struct has a name"))?;
-    let call = block.items.iter().find_map(|item| match item {
-        ImplItem::Fn(method) if method.sig.ident == "call" => Some(&method.sig),
-        _ => None,
-    });
-    let Some(call) = call else {
+    let Some(call) = method(block, "call")? else {
         return Err(syn::Error::new_spanned(
             &block.self_ty,
             "expected a method `fn call(&self, row: &Row) -> …` in this block",
         ));
     };
-    match call.inputs.first() {
-        Some(FnArg::Receiver(receiver)) if matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) => {}
-        _ => return Err(syn::Error::new_spanned(&call.inputs, "`call` takes `&self` and one row")),
-    }
+    let setup = method(block, "setup")?;
+    let takes = takes(call)?;
     let self_type = &block.self_ty;
+    if let Some(setup) = setup
+        && (setup.inputs.len() != 1 || matches!(takes, Takes::Row(_)))
+    {
+        return Err(syn::Error::new_spanned(
+            setup,
+            "`setup(&self) -> State` makes what each worker keeps between rows, and `call(&self, state: &mut State, \
+             row: &Row)` is given it",
+        ));
+    }
     let text = name.ident.to_string();
     let code = options.code(quote!(#block))?;
-    let udf = implement_udf(
-        self_type,
-        one_row(call)?,
-        &call.output,
-        &quote!(<#self_type>::call(self, row)),
-        &quote!(::rowmark::udf::Identity::new(#text).parameter("fields", self)),
-    );
+    let udf = implement_udf(&Implementation {
+        name: &self_type.to_token_stream(),
+        takes,
+        output: &call.output,
+        function: &quote!(<#self_type>::call),
+        receiver: Some(quote!(self,)),
+        setup: setup.map(|setup| (&setup.output, quote!(<#self_type>::setup(self)))),
+        identity: &quote!(::rowmark::udf::Identity::new(#text).parameter("fields", self)),
+    });
     Ok(quote! {
         #block
 
@@ -59,4 +64,23 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
             #udf
         };
     })
+}
+
+/// The signature of a method of this name, which takes `&self`.
+fn method<'a>(block: &'a ItemImpl, name: &str) -> syn::Result<Option<&'a Signature>> {
+    let found = block.items.iter().find_map(|item| match item {
+        ImplItem::Fn(method) if method.sig.ident == name => Some(&method.sig),
+        _ => None,
+    });
+    match found.map(|signature| signature.inputs.first()) {
+        None => Ok(None),
+        Some(Some(FnArg::Receiver(receiver)))
+            if matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) =>
+        {
+            Ok(found)
+        }
+        Some(_) => {
+            Err(syn::Error::new_spanned(found, format!("`{name}` takes `&self`, and then its arguments")))
+        }
+    }
 }

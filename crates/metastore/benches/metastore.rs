@@ -194,5 +194,6 @@ fn checkpoint(job: JobId, index: usize) -> Answer<Checkpoint> {
         content_hash: Some(hash),
         codes: vec![CodeRows { code: hash, rows: 1_000_000 }],
         identity: hash,
+        rows_failed: 0,
     })
 }

@@ -69,6 +69,7 @@ pub struct CodeRows {
 ///     content_hash: None,
 ///     codes: Vec::new(),
 ///     identity: hash,
+///     rows_failed: 0,
 /// };
 /// assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()?)?, checkpoint);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -103,6 +104,8 @@ pub struct Checkpoint {
     pub codes: Vec<CodeRows>,
     /// What the steps after it build their hashes on.
     pub identity: ContentHash,
+    /// Input rows that failed and were recorded instead of done. Records of version 1 know of none.
+    pub rows_failed: u64,
 }
 
 impl Checkpoint {

@@ -11,8 +11,8 @@
 //!   newer one before its version is believed.
 //! - The fields are in the order of the struct: integers as little-endian variable-length integers, enums as the
 //!   number of their variant, texts and lists with their length in front, hashes and ids as plain bytes.
-//! - A version is never given new fields; a record that needs some gets the next version, and [`Record::from_bytes`]
-//!   goes on reading the ones before.
+//! - A version is never given new fields; a record that needs some gets them at its end and the next version, and
+//!   [`Record::from_bytes`] goes on reading the ones before.
 //!
 //! Nothing else in the crate knows how a record is encoded. What keeps records small inside the sled store is not
 //! here either: a record is one run of bytes of at most [`RECORD_BYTES_MAX`].
@@ -130,12 +130,12 @@ pub trait Record: Sized + sealed::Fields {
             version if version > Self::VERSION => {
                 Err(Error::NewerRecord { kind: Self::KIND, found: version, known: Self::VERSION })
             }
-            _ => decode_fields(fields),
+            version => decode_fields(&[fields, Self::added_since(version)].concat()),
         }
     }
 }
 
-/// Decodes fields of version 1, the only one so far.
+/// Decodes fields of the newest version.
 fn decode_fields<R: Record>(fields: &[u8]) -> Result<R> {
     let (record, length) =
         bincode::serde::decode_from_slice::<R, _>(fields, CONFIG).map_err(|source| Error::DamagedRecord {
@@ -160,11 +160,15 @@ mod sealed {
 
     pub trait Fields: Serialize + DeserializeOwned {
         fn check_fields(&self) -> Result<()>;
+
+        /// The bytes of the fields that were added after a version, with the values that they had before they
+        /// were there. New fields stand last, so these bytes make an older record a new one.
+        fn added_since(version: u8) -> &'static [u8];
     }
 }
 
 macro_rules! record {
-    ($name:ident, $version:literal) => {
+    ($name:ident, $version:literal $(, added since $old:literal: $added:literal)*) => {
         impl Record for $name {
             const KIND: RecordKind = RecordKind::$name;
             const VERSION: u8 = $version;
@@ -174,11 +178,18 @@ macro_rules! record {
             fn check_fields(&self) -> Result<()> {
                 self.check()
             }
+
+            fn added_since(version: u8) -> &'static [u8] {
+                match version {
+                    $($old => $added,)*
+                    _ => b"",
+                }
+            }
         }
     };
 }
 
 record!(Job, 1);
-record!(Checkpoint, 1);
+record!(Checkpoint, 2, added since 1: b"\0");
 record!(DatasetVersion, 1);
 record!(Event, 1);

@@ -95,6 +95,7 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
                 content_hash,
                 codes,
                 identity,
+                rows_failed: rows_in / 2,
             },
         )
 }

@@ -9,6 +9,7 @@ mod row;
 mod sample;
 mod schema;
 mod shape;
+mod size;
 mod type_text;
 
 pub use difference::SchemaDifference;
@@ -17,3 +18,4 @@ pub use range::RowRange;
 pub use ranges::RowRanges;
 pub use row::{Columns, Row, SchemaGuess, Value};
 pub use schema::{RowSchema, RowType, VALUE_COLUMN};
+pub use size::row_bytes;

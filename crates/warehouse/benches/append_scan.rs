@@ -13,8 +13,8 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use rowmark_hashing::ContentHash;
-use rowmark_rows::{RowRange, RowSchema};
-use rowmark_warehouse::{CodeId, DatasetName, Seal, TableName, Warehouse};
+use rowmark_rows::{RowRange, RowRanges, RowSchema};
+use rowmark_warehouse::{CodeId, DatasetName, FileWarehouse, Seal, TableName, Warehouse};
 use serde::{Deserialize, Serialize};
 
 const BATCH_ROWS: u64 = 4_096;
@@ -43,7 +43,7 @@ fn main() -> Answer<()> {
     let (mut tables, mut files, mut bytes_only) = (Vec::new(), Vec::new(), Vec::new());
     let (mut scans, mut reads, mut verified) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let warehouse = Warehouse::open(folder.path().join("tables"))?;
+        let warehouse = FileWarehouse::open(folder.path().join("tables"))?;
         let name = dataset("bench")?;
         warehouse.drop(&name)?;
         tables.push(timed(|| write_table(&warehouse, &name, &schema, &batches))?);
@@ -56,7 +56,12 @@ fn main() -> Answer<()> {
         verified.push(timed(|| warehouse.open_table(&name))?);
         let writer = warehouse.resume(&name)?;
         let content_hash = ContentHash::from_bytes([0; 32]);
-        let table = writer.seal(Seal { rows_in: rows, content_hash, record: Vec::new() })?;
+        let table = writer.seal(Seal {
+            rows_in: rows,
+            failed: RowRanges::new(),
+            content_hash,
+            record: Vec::new(),
+        })?;
         scans.push(timed(|| {
             let scanned: usize =
                 table.scan().map(|batch| batch.map(|batch| batch.num_rows())).sum::<Result<_, _>>()?;
@@ -95,7 +100,7 @@ fn main() -> Answer<()> {
 
 /// Writes, scans, renames and copies a large table, and measures its memory.
 fn many_rows(folder: &Path, schema: &RowSchema) -> Answer<()> {
-    let warehouse = Warehouse::open(folder.join("many"))?;
+    let warehouse = FileWarehouse::open(folder.join("many"))?;
     let name = dataset("many")?;
     let batch = encode(schema, 0)?;
     let before = resident_kib();
@@ -111,7 +116,12 @@ fn many_rows(folder: &Path, schema: &RowSchema) -> Answer<()> {
         peak = peak.max(resident_kib());
     }
     let content_hash = ContentHash::from_bytes([0; 32]);
-    let table = writer.seal(Seal { rows_in: MANY_ROWS, content_hash, record: Vec::new() })?;
+    let table = writer.seal(Seal {
+        rows_in: MANY_ROWS,
+        failed: RowRanges::new(),
+        content_hash,
+        record: Vec::new(),
+    })?;
     println!("{MANY_ROWS} rows, {} MiB", warehouse.size_bytes(&name)?.unwrap_or(0) >> 20);
     println!("  memory above the start: {} MiB while writing", (peak - before) >> 10);
     let mut peak = before;
@@ -130,7 +140,7 @@ fn many_rows(folder: &Path, schema: &RowSchema) -> Answer<()> {
 }
 
 fn write_table(
-    warehouse: &Warehouse,
+    warehouse: &dyn Warehouse,
     name: &TableName,
     schema: &RowSchema,
     batches: &[RecordBatch],

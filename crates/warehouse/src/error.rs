@@ -45,6 +45,14 @@ pub enum Error {
         /// The newest version that is known here.
         supported: u16,
     },
+    /// A file holds batches that are compressed in a way that this program was built without.
+    #[error("{} has compressed batches; build rowmark with the feature `{feature}` to read them", path.display())]
+    MissingFeature {
+        /// The file.
+        path: PathBuf,
+        /// The feature of this crate.
+        feature: &'static str,
+    },
     /// A text is not the name of a table or of a dataset.
     #[error("{text:?} is not a valid {kind} name: {reason}")]
     InvalidName {
@@ -132,6 +140,23 @@ pub enum Error {
         table: TableName,
         /// The first difference, seen from the table.
         difference: Box<SchemaDifference>,
+    },
+    /// A table holds other rows than those that it is to be read as.
+    #[error("the rows of table {table} are of another type: {difference}")]
+    OtherRows {
+        /// The table.
+        table: TableName,
+        /// The first difference, seen from the type.
+        difference: Box<SchemaDifference>,
+    },
+    /// Values cannot be stored as rows, or read from them.
+    #[error("cannot convert rows of table {table}")]
+    Rows {
+        /// The table.
+        table: TableName,
+        /// Which field it is, and why.
+        #[source]
+        source: Box<rowmark_rows::Error>,
     },
     /// The schema has a column that cannot be stored batch by batch.
     #[error("field {field} is {data_type}, which cannot be stored; cast it to a plain type")]

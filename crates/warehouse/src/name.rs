@@ -4,7 +4,7 @@
 //! text that parses prints as itself, so that two names never mean one table.
 //!
 //! ```text
-//! udf_{job: 32 hex digits}_{hash: 64 hex digits}_{input|output_partial|output|partition}
+//! udf_{job: 32 hex digits}_{hash: 64 hex digits}_{input|output_partial|output|partition|failures}
 //! ds_{dataset name}_{version}
 //! ```
 
@@ -62,10 +62,12 @@ pub enum UdfTable {
     Output,
     /// Which input rows belong to which group.
     Partition,
+    /// The input rows that failed, with their errors.
+    Failures,
 }
 
 impl UdfTable {
-    const ALL: [Self; 4] = [Self::Input, Self::OutputPartial, Self::Output, Self::Partition];
+    const ALL: [Self; 5] = [Self::Input, Self::OutputPartial, Self::Output, Self::Partition, Self::Failures];
 
     fn suffix(self) -> &'static str {
         match self {
@@ -73,6 +75,7 @@ impl UdfTable {
             Self::OutputPartial => "output_partial",
             Self::Output => "output",
             Self::Partition => "partition",
+            Self::Failures => "failures",
         }
     }
 }
@@ -227,6 +230,8 @@ pub enum TableFilter {
     Datasets,
     /// The versions of one dataset.
     Dataset(DatasetName),
+    /// The tables whose names, as they print, begin with a text.
+    Prefix(String),
 }
 
 impl TableFilter {
@@ -237,6 +242,7 @@ impl TableFilter {
             (Self::All, _) | (Self::Datasets, TableName::Dataset { .. }) => true,
             (Self::Job(wanted), TableName::Udf { job, .. }) => wanted == job,
             (Self::Dataset(wanted), TableName::Dataset { name, .. }) => wanted == name,
+            (Self::Prefix(prefix), table) => table.to_string().starts_with(prefix),
             _ => false,
         }
     }

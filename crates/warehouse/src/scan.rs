@@ -21,15 +21,19 @@ impl Scan {
         let end = rows.end().min(table.rows_out());
         let rows = RowRange::new(rows.start().min(end), end);
         // The last frame that begins at or before the first row.
-        let next_frame =
-            table.contents().first_rows.partition_point(|first| *first <= rows.start()).saturating_sub(1);
+        let next_frame = table.first_rows().partition_point(|first| *first <= rows.start()).saturating_sub(1);
         Self { table, rows, next_frame }
+    }
+
+    /// Reads no more.
+    pub(crate) fn end(&mut self) {
+        self.rows = RowRange::new(0, 0);
     }
 
     fn read_next(&mut self) -> Result<Option<RecordBatch>, Error> {
         while !self.rows.is_empty() {
             let frame = self.table.frames()[self.next_frame];
-            let first = self.table.contents().first_rows[self.next_frame];
+            let first = self.table.first_rows()[self.next_frame];
             self.next_frame += 1;
             if frame.rows() == 0 {
                 continue;
@@ -50,7 +54,7 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.read_next().transpose();
         if matches!(next, Some(Err(_))) {
-            self.rows = RowRange::new(0, 0);
+            self.end();
         }
         next
     }

@@ -5,8 +5,10 @@
 mod support;
 
 use std::fs;
+use std::sync::Arc;
 
-use rowmark_warehouse::{Error, TableFilter};
+use rowmark_os::{Loss, Simulated};
+use rowmark_warehouse::{Error, FileWarehouse, Seal, TableFilter, Warehouse};
 use support::{batch_of, code, dataset, files_of, open, range, read_all, rows_of_range, seal, write};
 
 #[test]
@@ -48,24 +50,6 @@ fn a_copy_takes_no_space_of_its_own() {
     assert_eq!(inodes("a"), inodes("b"));
     let (a, b) = ["a", "b"].map(|name| warehouse.open_table(&dataset(name)).unwrap().unwrap()).into();
     assert_eq!((read_all(&a), a.seal()), (read_all(&b), b.seal()));
-}
-
-#[test]
-fn a_sealed_copy_may_have_a_record_of_its_own() {
-    let (_folder, warehouse) = open();
-    let (from, to) = (dataset("a"), dataset("b"));
-    write(&warehouse, &from, &[range(0, 5)]);
-    assert!(matches!(warehouse.copy_with_record(&from, &to, b"mine"), Err(Error::TableNotSealed { .. })));
-    assert_eq!(warehouse.list(&TableFilter::All).unwrap(), std::slice::from_ref(&from));
-    let sealed = warehouse.resume(&from).unwrap().seal(seal(5)).unwrap();
-    warehouse.copy_with_record(&from, &to, b"mine").unwrap();
-    let copy = warehouse.open_table(&to).unwrap().unwrap();
-    assert_eq!(
-        (copy.record(), warehouse.open_table(&from).unwrap().unwrap().record()),
-        (&b"mine"[..], &b"sealed"[..])
-    );
-    assert_eq!(copy.seal().unwrap().content_hash, sealed.seal().unwrap().content_hash);
-    assert_eq!((copy.frames(), read_all(&copy)), (sealed.frames(), read_all(&sealed)));
 }
 
 #[test]
@@ -130,4 +114,36 @@ fn half_a_segment_or_footer_is_not_in_the_way() {
     let table = writer.seal(seal(7)).unwrap();
     assert_eq!(read_all(&table), rows_of_range(range(0, 7)));
     assert_eq!(files_of(folder.path(), &name).len(), 3);
+}
+
+#[test]
+fn where_links_are_refused_files_are_copied() {
+    let machine = Simulated::new();
+    machine.refuse_links();
+    let warehouse = FileWarehouse::open_on(Arc::new(machine.clone()), "tables").unwrap();
+    write(&warehouse, &dataset("a"), &[range(0, 5)]);
+    let bytes = machine.bytes_on_disk();
+    warehouse.copy(&dataset("a"), &dataset("b")).unwrap();
+    assert_eq!(machine.bytes_on_disk(), 2 * bytes);
+    assert!(warehouse.drop(&dataset("a")).unwrap());
+    // The copy is as durable as a link.
+    machine.crash(Loss::AllUnsynced);
+    let warehouse = FileWarehouse::open_on(Arc::new(machine), "tables").unwrap();
+    assert_eq!(read_all(&warehouse.open_table(&dataset("b")).unwrap().unwrap()), rows_of_range(range(0, 5)));
+}
+
+#[test]
+fn a_sealed_table_with_failed_rows_is_gone_on_with_in_a_copy() {
+    let (_folder, warehouse) = open();
+    let (from, to) = (dataset("a"), dataset("b"));
+    write(&warehouse, &from, &[range(0, 4)]);
+    let holes = Seal { failed: range(4, 6).into(), ..seal(6) };
+    warehouse.resume(&from).unwrap().seal(holes).unwrap();
+
+    warehouse.copy_unsealed(&from, &to).unwrap();
+    let mut writer = warehouse.resume(&to).unwrap();
+    assert_eq!(writer.processed().to_string(), "0..4");
+    writer.append(range(4, 6), code(2), &batch_of(range(4, 6))).unwrap();
+    assert_eq!(read_all(&writer.seal(seal(6)).unwrap()), rows_of_range(range(0, 6)));
+    assert_eq!(read_all(&warehouse.open_table(&from).unwrap().unwrap()), rows_of_range(range(0, 4)));
 }

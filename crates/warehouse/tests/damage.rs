@@ -19,7 +19,7 @@ const COMMITS: [&[(u64, u64)]; 5] =
     [&[(0, 4)], &[(4, 6), (6, 7)], &[(9, 12)], &[(12, 15)], &[(7, 9), (15, 17)]];
 const SECOND_SEGMENT_FROM: usize = 3;
 
-fn build(warehouse: &Warehouse, name: &TableName) {
+fn build(warehouse: &dyn Warehouse, name: &TableName) {
     let mut writer = warehouse.create(name, &schema(), b"record").unwrap();
     for (index, commit) in COMMITS.iter().enumerate() {
         if index == SECOND_SEGMENT_FROM {
@@ -40,7 +40,7 @@ fn all_ranges() -> Vec<RowRange> {
 }
 
 /// Reads a table's rows, or the first error on the way.
-fn read(warehouse: &Warehouse, name: &TableName) -> Result<(Table, Vec<Row>), Error> {
+fn read(warehouse: &dyn Warehouse, name: &TableName) -> Result<(Table, Vec<Row>), Error> {
     let table = warehouse.open_table(name)?.expect("the folder is there");
     let mut rows = Vec::new();
     for batch in table.scan() {
@@ -316,10 +316,10 @@ fn an_error_says_which_file_where_and_what() {
     assert_eq!(source, "a frame is broken that was committed before segment 2 was written");
 
     bytes[header + 200] ^= 4;
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(file, &bytes).unwrap();
     let error = warehouse.open_table(&name).unwrap_err().to_string();
     assert!(
-        error.ends_with("has format version 2, and this program knows versions up to 1; use a newer rowmark")
+        error.ends_with("has format version 3, and this program knows versions up to 2; use a newer rowmark")
     );
 }

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rowmark_warehouse::{Error, Warehouse};
+use rowmark_warehouse::{Error, FileWarehouse, Warehouse};
 use support::{batch_of, code, dataset, range, read_all, rows_of_range, schema, seal};
 
 const FOLDER: &str = "ROWMARK_TEST_FOLDER";
@@ -28,7 +28,7 @@ fn child(test: &str, folder: &std::path::Path) -> Command {
 #[test]
 #[ignore = "it is run, and killed, by another test"]
 fn write_until_killed() {
-    let warehouse = Warehouse::open(std::env::var(FOLDER).unwrap()).unwrap();
+    let warehouse = FileWarehouse::open(std::env::var(FOLDER).unwrap()).unwrap();
     let name = dataset("a");
     let mut writer = match warehouse.resume(&name) {
         Err(Error::TableMissing { .. }) => warehouse.create(&name, &schema(), b"record").unwrap(),
@@ -50,7 +50,7 @@ fn write_until_killed() {
 #[test]
 fn nothing_committed_is_lost_when_the_writer_is_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let warehouse = Warehouse::open(folder.path()).unwrap();
+    let warehouse = FileWarehouse::open(folder.path()).unwrap();
     let name = dataset("a");
     let mut committed = 0;
     for round in 0..ROUNDS {
@@ -99,7 +99,7 @@ fn nothing_committed_is_lost_when_the_writer_is_killed() {
 #[test]
 #[ignore = "it is run by another test, with a bound on the size of files"]
 fn write_until_full() {
-    let warehouse = Warehouse::open(std::env::var(FOLDER).unwrap()).unwrap();
+    let warehouse = FileWarehouse::open(std::env::var(FOLDER).unwrap()).unwrap();
     let mut writer = warehouse.resume(&dataset("a")).unwrap();
     let mut next = writer.processed().rows();
     let error = loop {
@@ -123,7 +123,7 @@ fn write_until_full() {
 #[test]
 fn nothing_committed_is_lost_when_the_disk_is_full() {
     let folder = tempfile::tempdir().unwrap();
-    let warehouse = Warehouse::open(folder.path()).unwrap();
+    let warehouse = FileWarehouse::open(folder.path()).unwrap();
     let name = dataset("a");
     drop(warehouse.create(&name, &schema(), b"record").unwrap());
     for round in 1..=4 {

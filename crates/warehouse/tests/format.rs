@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 
 use arrow_ipc::reader::StreamReader;
+use rowmark_warehouse::Warehouse;
 use support::{Row, batch_of, code, dataset, files_of, open, range, rows_of_range, schema, seal};
 
 /// CRC-32C, bit by bit.

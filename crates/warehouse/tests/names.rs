@@ -10,7 +10,8 @@ fn table_name() -> impl Strategy<Value = TableName> {
         Just(UdfTable::Input),
         Just(UdfTable::OutputPartial),
         Just(UdfTable::Output),
-        Just(UdfTable::Partition)
+        Just(UdfTable::Partition),
+        Just(UdfTable::Failures)
     ];
     prop_oneof![
         (any::<u128>(), any::<[u8; 32]>(), kind).prop_map(|(job, hash, kind)| TableName::udf(
@@ -69,6 +70,7 @@ fn names_are_spelled_as_the_design_says() {
     assert_eq!(spelled(UdfTable::OutputPartial), format!("{stem}_output_partial"));
     assert_eq!(spelled(UdfTable::Output), format!("{stem}_output"));
     assert_eq!(spelled(UdfTable::Partition), format!("{stem}_partition"));
+    assert_eq!(spelled(UdfTable::Failures), format!("{stem}_failures"));
     let dataset = TableName::dataset(DatasetName::new("a_1_b").unwrap(), 12);
     assert_eq!(dataset.to_string(), "ds_a_1_b_12");
 }

@@ -6,28 +6,17 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
-
-use rowmark_warehouse::{TableName, Warehouse};
+use rowmark_rows::RowRanges;
+use rowmark_warehouse::{FileWarehouse, Seal, TableName, Warehouse};
 use support::{batch_of, code, dataset, range, read_all, rows_of_range, seal};
 
-/// The tables of a fixture, in a folder that may be written.
-fn open(fixture: &str) -> (tempfile::TempDir, Warehouse) {
-    let folder = tempfile::tempdir().unwrap();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
-    for table in fs::read_dir(fixture).unwrap().map(Result::unwrap) {
-        let target = folder.path().join(table.file_name());
-        fs::create_dir(&target).unwrap();
-        for file in fs::read_dir(table.path()).unwrap().map(Result::unwrap) {
-            fs::copy(file.path(), target.join(file.file_name())).unwrap();
-        }
-    }
-    let warehouse = Warehouse::open(folder.path()).unwrap();
+fn open(fixture: &str) -> (tempfile::TempDir, FileWarehouse) {
+    let folder = support::fixture(fixture);
+    let warehouse = FileWarehouse::open(folder.path()).unwrap();
     (folder, warehouse)
 }
 
-fn finish(warehouse: &Warehouse, name: &TableName) {
+fn finish(warehouse: &dyn Warehouse, name: &TableName) {
     let mut writer = warehouse.resume(name).unwrap();
     assert_eq!(writer.processed().to_string(), "0..5, 6..9");
     writer.append(range(5, 6), code(3), &batch_of(range(5, 6))).unwrap();
@@ -49,4 +38,13 @@ fn tables_of_version_1_are_read_and_continued() {
     warehouse.copy(&dataset("partial"), &dataset("copy")).unwrap();
     finish(&warehouse, &dataset("copy"));
     finish(&warehouse, &dataset("partial"));
+}
+
+#[test]
+fn sealed_tables_with_holes_of_version_2_are_read() {
+    let (_folder, warehouse) = open("format_v2");
+    let table = warehouse.open_table(&dataset("holes")).unwrap().unwrap();
+    let failed = RowRanges::from_iter([range(0, 1), range(5, 6), range(9, 12)]);
+    assert_eq!(table.seal(), Some(&Seal { failed, ..seal(12) }));
+    assert_eq!(read_all(&table), [rows_of_range(range(1, 5)), rows_of_range(range(6, 9))].concat());
 }

@@ -2,63 +2,12 @@
 
 mod support;
 
-use rowmark_rows::{RowRange, RowRanges, RowSchema};
-use rowmark_warehouse::{Error, RECORD_BYTES_MAX, TableFilter, TableName, UdfTable};
+use rowmark_rows::RowRanges;
+use rowmark_warehouse::{
+    Error, FileWarehouse, RECORD_BYTES_MAX, TableFilter, TableName, UdfTable, Warehouse,
+};
 use support::{batch_of, code, dataset, files_of, open, range, read_all, rows_of_range, schema, seal, write};
 use uuid::Uuid;
-
-#[test]
-fn rows_come_back_in_the_order_of_their_inputs() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    write(&warehouse, &name, &[range(10, 20), range(0, 7), range(7, 10), range(30, 31)]);
-    let table = warehouse.open_table(&name).unwrap().unwrap();
-    assert_eq!(table.processed().to_string(), "0..20, 30..31");
-    assert_eq!(table.record(), b"record");
-    assert_eq!(table.seal(), None);
-    assert_eq!(table.dropped_tail(), None);
-    assert_eq!(*table.schema(), schema());
-    let mut expected = rows_of_range(range(0, 20));
-    expected.extend(rows_of_range(range(30, 31)));
-    assert_eq!(read_all(&table), expected);
-    assert_eq!(table.rows_out(), expected.len() as u64);
-    let ranges: Vec<RowRange> = table.frames().iter().map(rowmark_warehouse::Frame::range).collect();
-    assert_eq!(ranges, [range(0, 7), range(7, 10), range(10, 20), range(30, 31)]);
-}
-
-#[test]
-fn any_range_of_output_rows_can_be_read() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    write(&warehouse, &name, &[range(6, 11), range(0, 5), range(12, 13), range(5, 6)]);
-    let table = warehouse.open_table(&name).unwrap().unwrap();
-    let all = read_all(&table);
-    let rows = all.len() as u64;
-    for start in 0..=rows + 2 {
-        for end in start..=rows + 2 {
-            let read: Vec<support::Row> = table
-                .scan_rows(range(start, end))
-                .flat_map(|batch| schema().decode::<support::Row>(&batch.unwrap()).unwrap())
-                .collect();
-            let (start, end) = (start.min(rows) as usize, end.min(rows) as usize);
-            assert_eq!(read, all[start..end]);
-        }
-    }
-}
-
-#[test]
-fn inputs_that_yield_nothing_are_processed() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    // Inputs 0 and 3 yield no rows.
-    write(&warehouse, &name, &[range(0, 1), range(3, 4)]);
-    let table = warehouse.open_table(&name).unwrap().unwrap();
-    assert_eq!(table.processed().to_string(), "0..1, 3..4");
-    assert_eq!(table.rows_out(), 0);
-    assert_eq!(table.scan().count(), 0);
-    let empty = table.read(&table.frames()[1]).unwrap();
-    assert_eq!((empty.num_rows(), empty.num_columns()), (0, 3));
-}
 
 #[test]
 fn a_table_is_resumed_where_it_was_left() {
@@ -94,77 +43,6 @@ fn resuming_without_progress_leaves_no_file() {
 }
 
 #[test]
-fn what_was_not_committed_is_lost_and_nothing_else() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    let mut writer = warehouse.create(&name, &schema(), b"").unwrap();
-    writer.append(range(0, 5), code(1), &batch_of(range(0, 5))).unwrap();
-    writer.commit().unwrap();
-    writer.append(range(5, 9), code(1), &batch_of(range(5, 9))).unwrap();
-    assert_eq!(writer.processed().to_string(), "0..9");
-    drop(writer);
-    let table = warehouse.open_table(&name).unwrap().unwrap();
-    assert_eq!(table.processed().to_string(), "0..5");
-    assert_eq!(table.dropped_tail(), None);
-}
-
-#[test]
-fn a_seal_tells_everything_and_is_for_good() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    write(&warehouse, &name, &[range(0, 4), range(4, 9)]);
-    let table = warehouse.resume(&name).unwrap().seal(seal(9)).unwrap();
-    assert_eq!(table.seal(), Some(&seal(9)));
-    assert_eq!(table.record(), b"sealed");
-    assert_eq!(read_all(&table), rows_of_range(range(0, 9)));
-    let again = warehouse.open_table(&name).unwrap().unwrap();
-    assert_eq!(again.seal(), table.seal());
-    assert_eq!(again.frames(), table.frames());
-    assert_eq!(again.processed(), table.processed());
-    assert!(matches!(warehouse.resume(&name), Err(Error::TableSealed { .. })));
-}
-
-#[test]
-fn an_empty_table_can_be_sealed() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    let table = warehouse.create(&name, &schema(), b"").unwrap().seal(seal(0)).unwrap();
-    assert_eq!((table.rows_out(), table.processed().is_empty(), table.scan().count()), (0, true, 0));
-}
-
-#[test]
-fn a_table_with_missing_or_surplus_rows_is_not_sealed() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    write(&warehouse, &name, &[range(0, 4), range(6, 9)]);
-    let error = warehouse.resume(&name).unwrap().seal(seal(10)).unwrap_err();
-    assert!(error.to_string().contains("4..6, 9..10 are missing and none are too many"), "{error}");
-    let error = warehouse.resume(&name).unwrap().seal(seal(3)).unwrap_err();
-    assert!(error.to_string().contains("none are missing and 3..4, 6..9 are too many"), "{error}");
-    assert_eq!(warehouse.open_table(&name).unwrap().unwrap().seal(), None);
-}
-
-#[test]
-fn a_batch_that_does_not_fit_is_refused_and_the_writer_goes_on() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    let mut writer = warehouse.create(&name, &schema(), b"").unwrap();
-    writer.append(range(2, 6), code(1), &batch_of(range(2, 6))).unwrap();
-
-    let error = writer.append(range(5, 8), code(1), &batch_of(range(5, 8))).unwrap_err();
-    assert!(error.to_string().contains("rows 5..8 overlap with rows 5..6"), "{error}");
-    let error = writer.append(range(8, 8), code(1), &batch_of(range(8, 8))).unwrap_err();
-    assert!(matches!(error, Error::EmptyRange { .. }), "{error}");
-    let other = RowSchema::of::<(u64, String)>().unwrap().encode(&[(1_u64, "a".to_owned())]).unwrap();
-    let error = writer.append(range(8, 9), code(1), &other).unwrap_err();
-    assert!(error.to_string().contains("field input (u64) is missing"), "{error}");
-
-    writer.append(range(0, 2), code(1), &batch_of(range(0, 2))).unwrap();
-    let table = writer.seal(seal(6)).unwrap();
-    assert_eq!(read_all(&table), rows_of_range(range(0, 6)));
-}
-
-#[test]
 fn a_table_has_one_writer() {
     let (folder, warehouse) = open();
     let (name, other) = (dataset("a"), dataset("b"));
@@ -172,7 +50,7 @@ fn a_table_has_one_writer() {
     writer.append(range(0, 2), code(1), &batch_of(range(0, 2))).unwrap();
     writer.commit().unwrap();
     // The second warehouse stands for another process: it knows of the writer by its lock only.
-    for warehouse in [warehouse.clone(), rowmark_warehouse::Warehouse::open(folder.path()).unwrap()] {
+    for warehouse in [warehouse.clone(), FileWarehouse::open(folder.path()).unwrap()] {
         assert!(matches!(warehouse.resume(&name), Err(Error::BeingWritten { .. })));
         assert!(matches!(warehouse.copy(&name, &other), Err(Error::BeingWritten { .. })));
     }
@@ -190,7 +68,7 @@ fn two_writers_that_do_not_know_each_other_do_not_share_a_segment() {
     let (folder, warehouse) = open();
     let name = dataset("a");
     write(&warehouse, &name, &[range(0, 2)]);
-    let stranger = rowmark_warehouse::Warehouse::open(folder.path()).unwrap();
+    let stranger = FileWarehouse::open(folder.path()).unwrap();
     let mut first = warehouse.resume(&name).unwrap();
     let mut second = stranger.resume(&name).unwrap();
     first.append(range(2, 5), code(1), &batch_of(range(2, 5))).unwrap();
@@ -200,35 +78,6 @@ fn two_writers_that_do_not_know_each_other_do_not_share_a_segment() {
     let error = second.append(range(2, 3), code(1), &batch_of(range(2, 3))).unwrap_err();
     assert!(matches!(error, Error::WriterFailed { .. }), "{error}");
     assert_eq!(warehouse.open_table(&name).unwrap().unwrap().processed().to_string(), "0..5");
-}
-
-#[test]
-fn a_reader_keeps_what_it_opened() {
-    let (_folder, warehouse) = open();
-    let name = dataset("a");
-    write(&warehouse, &name, &[range(0, 5), range(5, 9)]);
-    let table = warehouse.open_table(&name).unwrap().unwrap();
-    warehouse.rename(&name, &dataset("b")).unwrap();
-    assert!(warehouse.drop(&dataset("b")).unwrap());
-    assert_eq!(read_all(&table), rows_of_range(range(0, 9)));
-    assert!(warehouse.open_table(&name).unwrap().is_none());
-}
-
-#[test]
-fn a_renamed_table_is_the_same_table() {
-    let (_folder, warehouse) = open();
-    let (from, to) = (dataset("a"), dataset("b"));
-    write(&warehouse, &from, &[range(0, 5)]);
-    warehouse.rename(&from, &to).unwrap();
-    assert!(warehouse.open_table(&from).unwrap().is_none());
-    let mut writer = warehouse.resume(&to).unwrap();
-    writer.append(range(5, 9), code(2), &batch_of(range(5, 9))).unwrap();
-    assert_eq!(read_all(&writer.seal(seal(9)).unwrap()), rows_of_range(range(0, 9)));
-
-    write(&warehouse, &from, &[range(0, 1)]);
-    assert!(matches!(warehouse.rename(&from, &to), Err(Error::TableExists { .. })));
-    assert!(matches!(warehouse.rename(&dataset("c"), &from), Err(Error::TableExists { .. })));
-    assert!(matches!(warehouse.rename(&dataset("c"), &dataset("d")), Err(Error::TableMissing { .. })));
 }
 
 #[test]
@@ -279,24 +128,11 @@ fn records_are_kept_with_the_newest_segment() {
 }
 
 #[test]
-fn a_schema_with_a_dictionary_is_refused() {
-    use arrow_schema::{DataType, Field, Schema};
-    let (_folder, warehouse) = open();
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let inner = Field::new("b", dictionary, false);
-    let column = Field::new("a", DataType::Struct(vec![inner].into()), false);
-    let schema = RowSchema::from_arrow(std::sync::Arc::new(Schema::new(vec![column])));
-    let error = warehouse.create(&dataset("a"), &schema, b"").unwrap_err();
-    assert!(error.to_string().starts_with("field a.b is Dictionary(Int32, Utf8)"), "{error}");
-    assert_eq!(warehouse.list(&TableFilter::All).unwrap(), []);
-}
-
-#[test]
 fn a_folder_that_cannot_be_one_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, b"").unwrap();
-    let error = rowmark_warehouse::Warehouse::open(&path).unwrap_err();
+    let error = FileWarehouse::open(&path).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot create the folder {}", path.display()));
     assert!(std::error::Error::source(&error).is_some());
 }

@@ -7,7 +7,7 @@ mod support;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use rowmark_warehouse::Warehouse;
+use rowmark_warehouse::{FileWarehouse, Warehouse};
 use support::{batch_of, code, dataset, open, range, read_all, rows_of_range, schema, seal, write};
 
 const COMMITS: u64 = 200;
@@ -22,7 +22,7 @@ fn readers_see_whole_batches_while_the_table_is_written() {
     thread::scope(|scope| {
         for _ in 0..2 {
             // Another warehouse, as another process would have it.
-            let reader = Warehouse::open(folder.path()).unwrap();
+            let reader = FileWarehouse::open(folder.path()).unwrap();
             let (name, is_done) = (&name, &is_done);
             scope.spawn(move || {
                 let (mut rows_before, mut looks) = (0, 0);

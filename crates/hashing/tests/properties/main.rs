@@ -202,6 +202,15 @@ proptest! {
     }
 
     #[test]
+    fn rows_taken_on_many_threads_count_the_same(rows in arb_stream(), cut in any::<prop::sample::Index>()) {
+        let (one_by_one, together) = rows.split_at(cut.index(rows.len() + 1));
+        let mut hasher = ContentHasher::new();
+        one_by_one.iter().try_for_each(|row| hasher.update(row))?;
+        hasher.par_update(together)?;
+        prop_assert_eq!(hasher.finish(), hash_rows(&rows)?);
+    }
+
+    #[test]
     fn batches_do_not_count(rows in arb_stream(), cuts in vec(any::<prop::sample::Index>(), 0..5)) {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(rows.len() + 1)).collect();
         cuts.sort_unstable();

@@ -54,6 +54,7 @@ pub(super) fn partial(job: JobId, step: &str) -> Checkpoint {
         content_hash: None,
         codes: Vec::new(),
         identity: hash,
+        rows_failed: 0,
     }
 }
 

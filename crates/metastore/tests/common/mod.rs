@@ -58,6 +58,7 @@ pub fn checkpoint(job: u32, step: &str, kind: CheckpointKind) -> Checkpoint {
         content_hash: (kind == CheckpointKind::Final).then_some(hash),
         codes: vec![CodeRows { code: hash, rows: 10 }],
         identity: hash,
+        rows_failed: 0,
     }
 }
 

@@ -3,12 +3,14 @@
 #![allow(dead_code, reason = "not every test file uses every helper")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
+pub(crate) mod history;
+
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use rowmark_hashing::ContentHash;
-use rowmark_rows::{RowRange, RowSchema};
-use rowmark_warehouse::{CodeId, DatasetName, Seal, Table, TableName, Warehouse};
+use rowmark_rows::{RowRange, RowRanges, RowSchema};
+use rowmark_warehouse::{CodeId, DatasetName, FileWarehouse, Seal, Table, TableName, Warehouse};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -55,12 +57,17 @@ pub(crate) fn dataset(name: &str) -> TableName {
 }
 
 pub(crate) fn seal(rows_in: u64) -> Seal {
-    Seal { rows_in, content_hash: ContentHash::from_bytes([9; 32]), record: b"sealed".to_vec() }
+    Seal {
+        rows_in,
+        failed: RowRanges::new(),
+        content_hash: ContentHash::from_bytes([9; 32]),
+        record: b"sealed".to_vec(),
+    }
 }
 
-pub(crate) fn open() -> (TempDir, Warehouse) {
+pub(crate) fn open() -> (TempDir, FileWarehouse) {
     let folder = tempfile::tempdir().unwrap();
-    let warehouse = Warehouse::open(folder.path()).unwrap();
+    let warehouse = FileWarehouse::open(folder.path()).unwrap();
     (folder, warehouse)
 }
 
@@ -69,7 +76,7 @@ pub(crate) fn read_all(table: &Table) -> Vec<Row> {
 }
 
 /// Writes ranges, one commit each.
-pub(crate) fn write(warehouse: &Warehouse, name: &TableName, ranges: &[RowRange]) {
+pub(crate) fn write(warehouse: &dyn Warehouse, name: &TableName, ranges: &[RowRange]) {
     let mut writer = warehouse.create(name, &schema(), b"record").unwrap();
     for range in ranges {
         writer.append(*range, code(1), &batch_of(*range)).unwrap();
@@ -84,4 +91,18 @@ pub(crate) fn files_of(folder: &Path, table: &TableName) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+/// The tables of a fixture, in a folder that may be written.
+pub(crate) fn fixture(name: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    for table in std::fs::read_dir(fixture).unwrap().map(Result::unwrap) {
+        let target = folder.path().join(table.file_name());
+        std::fs::create_dir(&target).unwrap();
+        for file in std::fs::read_dir(table.path()).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), target.join(file.file_name())).unwrap();
+        }
+    }
+    folder
 }

@@ -1,0 +1,316 @@
+//! Writing a table: batches are appended to one segment, and each commit is one `fdatasync`.
+//!
+//! Invariants: a segment file is written by one writer and never truncated or opened for writing
+//! again, as it may be linked into another table. A writer whose write or sync failed is of no use
+//! any more: where its segment ends is unknown. What it committed before is safe, and a new writer
+//! continues from there.
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use rowmark_hashing::ContentHash;
+use rowmark_rows::{RowRange, RowRanges, RowSchema};
+
+use super::disk::{AppendFile, Disk};
+use super::format::BATCH_BYTES_MAX;
+use super::format::batch::BatchEncoder;
+use super::format::footer::{Footer, FooterSegment};
+use super::format::frame::{FRAME_HEAD_BYTES, FrameHead};
+use super::format::header::{Header, Predecessor};
+use super::format::needs::Needs;
+use super::open::{FOOTER_FILE, Opened, segment_file};
+use super::segment::Segment;
+use super::{Busy, FileWarehouse};
+use crate::table::{Frame, Seal, Table};
+use crate::writer::{check_batch, check_complete, check_record, check_size};
+use crate::{CodeId, Compression, Error, TableName, TableWriter, Warehouse};
+
+/// Appended batches are written (not synced) once they reach this size, so that memory is bounded.
+const BUFFER_BYTES_MAX: usize = 8 << 20;
+
+/// The one writer of a table.
+#[derive(Debug)]
+pub(super) struct FileWriter {
+    warehouse: FileWarehouse,
+    busy: Busy,
+    folder: PathBuf,
+    schema: RowSchema,
+    record: Vec<u8>,
+    encoder: BatchEncoder,
+    /// How the batches of the new segments, and of those before them, are compressed.
+    compression: Compression,
+    needs: Needs,
+    /// The segments up to the one that is being written, each as far as it is durable.
+    segments: Vec<FooterSegment>,
+    current: Option<OpenSegment>,
+    frames: Vec<Frame>,
+    processed: RowRanges,
+    rows_out: u64,
+    has_failed: bool,
+}
+
+/// The segment that is being written.
+#[derive(Debug)]
+struct OpenSegment {
+    file: AppendFile,
+    identity: u64,
+    written_bytes: u64,
+    durable_bytes: u64,
+}
+
+impl FileWriter {
+    pub(super) fn create(
+        warehouse: FileWarehouse,
+        busy: Busy,
+        folder: PathBuf,
+        schema: &RowSchema,
+        record: &[u8],
+    ) -> Result<Self, Error> {
+        let mut writer = Self::new(warehouse, busy, folder, schema, record)?;
+        writer.begin_segment()?;
+        Ok(writer)
+    }
+
+    pub(super) fn resume(
+        warehouse: FileWarehouse,
+        busy: Busy,
+        folder: PathBuf,
+        opened: &Opened,
+    ) -> Result<Self, Error> {
+        let Opened { table, needs, segments } = opened;
+        let mut writer = Self::new(warehouse, busy, folder, table.schema(), table.record())?;
+        writer.needs = *needs;
+        writer.segments = segments.iter().map(Segment::listed).collect();
+        writer.frames = table.frames().to_vec();
+        writer.processed = table.processed().clone();
+        writer.rows_out = table.rows_out();
+        Ok(writer)
+    }
+
+    fn new(
+        warehouse: FileWarehouse,
+        busy: Busy,
+        folder: PathBuf,
+        schema: &RowSchema,
+        record: &[u8],
+    ) -> Result<Self, Error> {
+        check_record(busy.table(), record)?;
+        let compression = warehouse.compression;
+        let encoder = BatchEncoder::new(busy.table(), schema, compression)?;
+        Ok(Self {
+            warehouse,
+            busy,
+            folder,
+            schema: schema.clone(),
+            record: record.to_vec(),
+            encoder,
+            compression,
+            needs: Needs::NOTHING,
+            segments: Vec::new(),
+            current: None,
+            frames: Vec::new(),
+            processed: RowRanges::new(),
+            rows_out: 0,
+            has_failed: false,
+        })
+    }
+
+    /// Takes note that the table's folder has been renamed.
+    pub(super) fn set_folder(&mut self, folder: PathBuf) {
+        if let (Some(current), Some(segment)) = (&mut self.current, self.segments.last()) {
+            current.file.set_path(folder.join(segment_file(segment.number)));
+        }
+        self.folder = folder;
+    }
+
+    /// Appends room for a head, and the batch, to the buffer.
+    fn encode_frame(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let buffer = self.encoder.buffer();
+        buffer.resize(buffer.len() + FRAME_HEAD_BYTES as usize, 0);
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let table = self.busy.table();
+        let encoded = self.encoder.encode(batch);
+        encoded.map_err(|source| Error::Encode { table: table.clone(), what: "a batch", source })
+    }
+
+    /// Writes what is buffered; it is durable after the next sync.
+    fn write_buffer(&mut self) -> Result<(), Error> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let buffer = self.encoder.buffer();
+        if let Err(error) = current.file.append(buffer) {
+            self.has_failed = true;
+            return Err(error);
+        }
+        current.written_bytes += buffer.len() as u64;
+        buffer.clear();
+        buffer.shrink_to(2 * BUFFER_BYTES_MAX);
+        Ok(())
+    }
+
+    /// Makes the next segment: its header is durable before the file has a segment's name.
+    fn begin_segment(&mut self) -> Result<(), Error> {
+        let table = self.busy.table();
+        let number = self.segments.last().map_or(0, |segment| segment.number) + 1;
+        let identity = segment_identity(table, number);
+        let predecessor = self
+            .segments
+            .last()
+            .map(|segment| Predecessor { identity: segment.identity, bytes: segment.bytes });
+        let schema_ipc = self.encoder.schema_ipc().to_vec();
+        let needs = self.compression.needs();
+        let header =
+            Header { needs, number, identity, predecessor, schema_ipc, record: self.record.clone() }.encode();
+
+        let disk = self.warehouse.disk();
+        let path = self.folder.join(segment_file(number));
+        let unfinished = path.with_extension("new");
+        disk.remove_file_if_there(&unfinished)?;
+        let mut file = disk.create_file(&unfinished)?;
+        file.append(&header)?;
+        file.sync()?;
+        if disk.exists(&path)? {
+            return Err(Error::BeingWritten { table: table.clone() });
+        }
+        disk.rename(&unfinished, &path)?;
+        file.set_path(path);
+        disk.sync_folder(&self.folder)?;
+
+        let bytes = header.len() as u64;
+        self.needs = self.needs.and(needs);
+        self.segments.push(FooterSegment { number, identity, bytes });
+        self.current = Some(OpenSegment { file, identity, written_bytes: bytes, durable_bytes: bytes });
+        Ok(())
+    }
+
+    fn refuse_if_failed(&self) -> Result<(), Error> {
+        if self.has_failed { Err(Error::WriterFailed { table: self.busy.table().clone() }) } else { Ok(()) }
+    }
+}
+
+impl TableWriter for FileWriter {
+    fn name(&self) -> &TableName {
+        self.busy.table()
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
+    }
+
+    fn processed(&self) -> &RowRanges {
+        &self.processed
+    }
+
+    fn rows_out(&self) -> u64 {
+        self.rows_out
+    }
+
+    fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error> {
+        self.refuse_if_failed()?;
+        check_batch(self, range, batch)?;
+        if self.current.is_none()
+            && let Err(error) = self.begin_segment()
+        {
+            self.has_failed = true;
+            return Err(error);
+        }
+        let start = self.encoder.buffer().len();
+        let current = self.current.as_ref().expect("a segment was begun");
+        let OpenSegment { identity, written_bytes, durable_bytes, .. } = *current;
+        let offset = written_bytes + start as u64;
+        let encoded = self.encode_frame(batch);
+        let frame = &mut self.encoder.buffer()[start..];
+        let payload_bytes = frame.len() as u64 - FRAME_HEAD_BYTES;
+        let encoded = encoded
+            .and_then(|()| check_size(self.busy.table(), "a batch", payload_bytes as usize, BATCH_BYTES_MAX));
+        if encoded.is_err() {
+            self.encoder.buffer().truncate(start);
+            return encoded;
+        }
+        let rows = batch.num_rows() as u64;
+        let head =
+            FrameHead { checksum: 0, offset, identity, payload_bytes, durable_bytes, range, rows, code };
+        head.write(&mut self.encoder.buffer()[start..]);
+
+        let segment = u32::try_from(self.segments.len() - 1).expect("segments are counted in 32 bits");
+        self.frames.push(head.indexed(segment));
+        self.processed.insert(range);
+        self.rows_out += rows;
+        if self.encoder.buffer().len() >= BUFFER_BYTES_MAX {
+            self.write_buffer()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.refuse_if_failed()?;
+        self.write_buffer()?;
+        let Some(current) = &mut self.current else { return Ok(()) };
+        if current.written_bytes == current.durable_bytes {
+            return Ok(());
+        }
+        if let Err(error) = current.file.sync() {
+            self.has_failed = true;
+            return Err(error);
+        }
+        current.durable_bytes = current.written_bytes;
+        if let Some(segment) = self.segments.last_mut() {
+            segment.bytes = current.durable_bytes;
+        }
+        Ok(())
+    }
+
+    fn set_record(&mut self, record: &[u8]) -> Result<(), Error> {
+        check_record(self.busy.table(), record)?;
+        if self.record != record {
+            self.commit()?;
+            self.current = None;
+            self.record = record.to_vec();
+        }
+        Ok(())
+    }
+
+    fn seal(mut self: Box<Self>, seal: Seal) -> Result<Table, Error> {
+        check_record(self.busy.table(), &seal.record)?;
+        self.commit()?;
+        check_complete(&*self, &seal)?;
+        self.frames.sort_unstable_by_key(Frame::range);
+        let has_holes = !seal.failed.is_empty();
+        let footer = Footer {
+            needs: if has_holes { self.needs.and(Needs::HOLES) } else { self.needs },
+            schema_ipc: self.encoder.schema_ipc().to_vec(),
+            seal,
+            segments: std::mem::take(&mut self.segments),
+            frames: std::mem::take(&mut self.frames),
+        };
+        write_footer(self.warehouse.disk(), &self.folder, &footer)?;
+        self.warehouse
+            .open_table(self.busy.table())?
+            .ok_or_else(|| Error::TableMissing { table: self.busy.table().clone() })
+    }
+}
+
+/// Writes a footer so that it is there whole or not at all.
+pub(super) fn write_footer(disk: &Disk, folder: &Path, footer: &Footer) -> Result<(), Error> {
+    let path = folder.join(FOOTER_FILE);
+    let unfinished = path.with_extension("new");
+    disk.remove_file_if_there(&unfinished)?;
+    let mut file = disk.create_file(&unfinished)?;
+    file.append(&footer.encode())?;
+    file.sync()?;
+    disk.rename(&unfinished, &path)?;
+    disk.sync_folder(folder)
+}
+
+/// Distinguishes segments; it needs to be unlikely to repeat, and nothing more.
+fn segment_identity(table: &TableName, number: u32) -> u64 {
+    let name = ("rowmark segment", table.to_string(), number);
+    let hash = ContentHash::of(&name).expect("strings and numbers always have a hash");
+    let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}

@@ -1,0 +1,149 @@
+//! Rows to files of other formats. A file is there whole, or is as it was before.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use arrow_ipc::writer::FileWriter;
+use rowmark_rows::{RowSchema, RowType};
+
+use crate::chain::Chain;
+use crate::{BoxError, Error, Result};
+
+/// Rows that are encoded together.
+const BATCH_ROWS: usize = 8192;
+
+/// Rows on their way to a file.
+type ToFile<'a, T> = &'a mut dyn Iterator<Item = Result<T>>;
+
+impl<T: RowType> Chain<T> {
+    /// Runs the chain and writes its rows as CSV, with the names of their fields in the first line. Answers how many
+    /// rows there are.
+    ///
+    /// A field holds one value: rows with lists or structs in them are refused. A missing value is empty.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// let file = folder.path().join("primes.csv");
+    /// session.read_values(&[2, 3, 5]).write_csv(&file)?;
+    /// assert_eq!(std::fs::read_to_string(file)?, "value\n2\n3\n5\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect); also when the file cannot be written, which leaves it as it was.
+    pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<u64> {
+        self.export(path.as_ref(), |file, schema, rows| {
+            let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+            writer.write_record(schema.arrow().fields().iter().map(|field| field.name()))?;
+            for row in rows {
+                writer.serialize(row?)?;
+            }
+            Ok(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+        })
+    }
+
+    /// Runs the chain and writes each row as a line of JSON. Answers how many there are.
+    ///
+    /// # Errors
+    /// As [`write_csv`](Self::write_csv).
+    pub fn write_jsonl(&self, path: impl AsRef<Path>) -> Result<u64> {
+        self.export(path.as_ref(), |mut file, _, rows| {
+            for row in rows {
+                serde_json::to_writer(&mut file, &row?)?;
+                file.write_all(b"\n")?;
+            }
+            Ok(file)
+        })
+    }
+
+    /// Runs the chain and writes its rows as an Arrow IPC file (Feather 2). Answers how many there are.
+    ///
+    /// # Errors
+    /// As [`write_csv`](Self::write_csv).
+    pub fn write_arrow(&self, path: impl AsRef<Path>) -> Result<u64> {
+        self.export(path.as_ref(), |file, schema, rows| {
+            let mut writer = FileWriter::try_new(file, schema.arrow())?;
+            each_batch(rows, |batch| Ok(writer.write(&schema.encode(batch)?)?))?;
+            writer.finish()?;
+            Ok(writer.into_inner()?)
+        })
+    }
+
+    /// Runs the chain and writes its rows as a Parquet file, compressed with Snappy. Answers how many there are.
+    ///
+    /// # Errors
+    /// As [`write_csv`](Self::write_csv).
+    #[cfg(feature = "parquet")]
+    pub fn write_parquet(&self, path: impl AsRef<Path>) -> Result<u64> {
+        use parquet::basic::Compression;
+        use parquet::file::properties::WriterProperties;
+
+        self.export(path.as_ref(), |file, schema, rows| {
+            let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+            let schema_ref = schema.arrow().clone();
+            let mut writer = parquet::arrow::ArrowWriter::try_new(file, schema_ref, Some(properties))?;
+            each_batch(rows, |batch| Ok(writer.write(&schema.encode(batch)?)?))?;
+            Ok(writer.into_inner()?)
+        })
+    }
+
+    /// Writes a file beside the one that is meant, and puts it in its place when it is whole and durable.
+    fn export(
+        &self,
+        path: &Path,
+        write: impl FnOnce(BufWriter<File>, &RowSchema, ToFile<'_, T>) -> Result<BufWriter<File>, BoxError>,
+    ) -> Result<u64> {
+        let rows = self.iter()?;
+        let schema = rows.schema.clone();
+        let mut count = 0;
+        let mut rows = rows.inspect(|row| count += u64::from(row.is_ok()));
+        let unfinished = Unfinished::beside(path);
+        let written = File::create(&unfinished.0)
+            .map_err(BoxError::from)
+            .and_then(|file| write(BufWriter::new(file), &schema, &mut rows))
+            .and_then(|file| {
+                file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+                Ok(fs::rename(&unfinished.0, path)?)
+            });
+        match written.map_err(<dyn std::error::Error + Send + Sync>::downcast::<Error>) {
+            Ok(()) => Ok(count),
+            Err(Ok(of_chain)) => Err(*of_chain),
+            Err(Err(source)) => Err(Error::Export { path: path.to_owned(), source }),
+        }
+    }
+}
+
+/// Gives the rows in batches; the last may be smaller.
+fn each_batch<T>(
+    rows: ToFile<'_, T>,
+    mut write: impl FnMut(&[T]) -> Result<(), BoxError>,
+) -> Result<(), BoxError> {
+    let mut batch = Vec::with_capacity(BATCH_ROWS);
+    for row in rows {
+        batch.push(row?);
+        if batch.len() == BATCH_ROWS {
+            write(&batch)?;
+            batch.clear();
+        }
+    }
+    if batch.is_empty() { Ok(()) } else { write(&batch) }
+}
+
+/// A file that is not whole yet. What is left of it is removed.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn beside(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Self(path.with_file_name(format!(".{name}.{}", std::process::id())))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // After the renaming there is nothing of this name.
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,55 @@
+//! Rows as a step sees them: numbered by the nearest stored thing, some of them filtered out.
+//!
+//! Filters and projections are not steps: they are evaluated on the way, by the worker that reads a row,
+//! so a range of the stored thing's rows is known without evaluating anything and nothing is copied.
+
+use rowmark_hashing::Fingerprint;
+use rowmark_rows::{RowRange, RowSchema};
+
+use crate::Error;
+use crate::error::{CommitError, RowError};
+
+mod stored;
+mod views;
+
+pub(crate) use stored::{DECODED_ROWS_MAX, LastRowInput, SourceInput, StoredRows, TableInput};
+pub(crate) use views::{FilterInput, ProjectInput, SliceInput, UnionInput};
+
+/// One item for each row of the range, in order; `None` for a row that was filtered out.
+pub(crate) type Rows<'a, T> = Box<dyn Iterator<Item = Result<Option<T>, RowError>> + 'a>;
+
+/// A deterministic sequence of rows that can be read by range, from many threads.
+pub(crate) trait Input<T>: Send + Sync {
+    /// Everything that decides which rows these are.
+    fn fingerprint(&self) -> &Fingerprint;
+
+    /// The columns of the rows.
+    fn schema(&self) -> &RowSchema;
+
+    /// The number of rows, those that are filtered out included.
+    fn rows(&self) -> Result<u64, Error>;
+
+    /// Whether no row is filtered out.
+    fn is_dense(&self) -> bool {
+        true
+    }
+
+    /// Begins to read, on the thread that will.
+    fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError>;
+
+    /// Makes sure that what was read is what was fingerprinted; called before rows are committed.
+    fn verify(&self) -> Result<(), CommitError>;
+}
+
+/// Reads ranges of an input on one thread, and keeps what helps from one to the next.
+pub(crate) trait Reader<T> {
+    /// Reads the rows of a range.
+    fn read(&mut self, range: RowRange) -> Result<Rows<'_, T>, RowError>;
+}
+
+/// Adds the components of `other` to a fingerprint, their labels behind `prefix`.
+pub(crate) fn extend(fingerprint: Fingerprint, prefix: &str, other: &Fingerprint) -> Fingerprint {
+    other.components().iter().fold(fingerprint, |fingerprint, component| {
+        fingerprint.with_hash(&format!("{prefix} {}", component.label), component.hash, &component.shown)
+    })
+}

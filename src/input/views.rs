@@ -1,0 +1,256 @@
+//! Rows that are another input's, seen through something: none of these stores a row.
+
+use std::sync::Arc;
+
+use rowmark_hashing::Fingerprint;
+use rowmark_rows::{RowRange, RowSchema, RowType};
+
+use super::{Input, Reader, Rows, extend};
+use crate::Error;
+use crate::error::{CommitError, RowError};
+use crate::udf::Udf;
+
+/// Calls a UDF that is evaluated on the way, and says whose error it was.
+fn call<In, U: Udf<In>>(udf: &U, state: &mut U::State, row: &In) -> Result<U::Output, RowError> {
+    udf.call(state, row).map_err(|source| RowError::of_udf(udf.identity().name(), source))
+}
+
+/// The identity of rows behind a UDF that is evaluated on the way. All of it counts, the code included.
+fn behind<In: ?Sized, U: Udf<In>>(input: &Fingerprint, kind: &str, udf: &U) -> Result<Fingerprint, Error> {
+    let identity = udf.identity();
+    let fingerprint = input.clone().with(kind, identity.name())?;
+    let label = format!("{kind} {}", identity.name());
+    let fingerprint = extend(fingerprint, &label, identity.parameters()?);
+    Ok(extend(fingerprint, &label, identity.code_fingerprint()?))
+}
+
+/// The rows that a predicate keeps.
+pub(crate) struct FilterInput<T, U> {
+    input: Arc<dyn Input<T>>,
+    predicate: Arc<U>,
+    fingerprint: Fingerprint,
+}
+
+impl<T, U: Udf<T, Output = bool>> FilterInput<T, U> {
+    pub(crate) fn new(input: Arc<dyn Input<T>>, predicate: Arc<U>) -> Result<Self, Error> {
+        let fingerprint = behind(input.fingerprint(), "filter", &*predicate)?;
+        Ok(Self { input, predicate, fingerprint })
+    }
+}
+
+impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        self.input.schema()
+    }
+
+    fn rows(&self) -> Result<u64, Error> {
+        self.input.rows()
+    }
+
+    fn is_dense(&self) -> bool {
+        false
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
+        let udf = &*self.predicate;
+        let keep = move |row: T, state: &mut U::State| Ok(call(udf, state, &row)?.then_some(row));
+        Ok(Box::new(Through { reader: self.input.reader()?, state: RowError::setup(udf)?, function: keep }))
+    }
+
+    fn verify(&self) -> Result<(), CommitError> {
+        self.input.verify()
+    }
+}
+
+/// What a cheap function makes of the rows.
+pub(crate) struct ProjectInput<T, U> {
+    input: Arc<dyn Input<T>>,
+    udf: Arc<U>,
+    schema: RowSchema,
+    fingerprint: Fingerprint,
+}
+
+impl<T, U: Udf<T, Output: RowType>> ProjectInput<T, U> {
+    pub(crate) fn new(input: Arc<dyn Input<T>>, udf: Arc<U>) -> Result<Self, Error> {
+        let fingerprint = behind(input.fingerprint(), "project", &*udf)?;
+        let schema = RowSchema::of::<U::Output>()?;
+        Ok(Self { input, udf, schema, fingerprint })
+    }
+}
+
+impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
+    }
+
+    fn rows(&self) -> Result<u64, Error> {
+        self.input.rows()
+    }
+
+    fn is_dense(&self) -> bool {
+        self.input.is_dense()
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader<U::Output> + '_>, RowError> {
+        let udf = &*self.udf;
+        let project = move |row: T, state: &mut U::State| call(udf, state, &row).map(Some);
+        Ok(Box::new(Through {
+            reader: self.input.reader()?,
+            state: RowError::setup(udf)?,
+            function: project,
+        }))
+    }
+
+    fn verify(&self) -> Result<(), CommitError> {
+        self.input.verify()
+    }
+}
+
+/// Rows that pass through a function on the way.
+struct Through<'a, T, State, F> {
+    reader: Box<dyn Reader<T> + 'a>,
+    state: State,
+    function: F,
+}
+
+impl<T, Out, State, F> Reader<Out> for Through<'_, T, State, F>
+where
+    F: Fn(T, &mut State) -> Result<Option<Out>, RowError>,
+{
+    fn read(&mut self, range: RowRange) -> Result<Rows<'_, Out>, RowError> {
+        let Self { reader, state, function } = self;
+        let rows = reader.read(range)?;
+        Ok(Box::new(rows.map(move |row| row?.map_or(Ok(None), |row| function(row, state)))))
+    }
+}
+
+/// The rows of one input and then those of another.
+pub(crate) struct UnionInput<T> {
+    inputs: [Arc<dyn Input<T>>; 2],
+    /// The number of rows of each.
+    rows: [u64; 2],
+    fingerprint: Fingerprint,
+}
+
+impl<T> UnionInput<T> {
+    pub(crate) fn new(inputs: [Arc<dyn Input<T>>; 2]) -> Result<Self, Error> {
+        let [first, second] = &inputs;
+        if let Some(difference) = first.schema().first_difference(second.schema()) {
+            return Err(rowmark_rows::Error::SchemaMismatch { difference }.into());
+        }
+        let fingerprint = extend(Fingerprint::new("rowmark.rows"), "first", first.fingerprint());
+        let fingerprint = extend(fingerprint, "second", second.fingerprint());
+        let rows = [first.rows()?, second.rows()?];
+        Ok(Self { inputs, rows, fingerprint })
+    }
+}
+
+impl<T> Input<T> for UnionInput<T> {
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        self.inputs[0].schema()
+    }
+
+    fn rows(&self) -> Result<u64, Error> {
+        Ok(self.rows.iter().sum())
+    }
+
+    fn is_dense(&self) -> bool {
+        self.inputs.iter().all(|input| input.is_dense())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
+        let [first, second] = &self.inputs;
+        Ok(Box::new(UnionReader { readers: [first.reader()?, second.reader()?], boundary: self.rows[0] }))
+    }
+
+    fn verify(&self) -> Result<(), CommitError> {
+        self.inputs.iter().try_for_each(|input| input.verify())
+    }
+}
+
+struct UnionReader<'a, T> {
+    readers: [Box<dyn Reader<T> + 'a>; 2],
+    /// The number of rows of the first.
+    boundary: u64,
+}
+
+impl<T> Reader<T> for UnionReader<'_, T> {
+    fn read(&mut self, range: RowRange) -> Result<Rows<'_, T>, RowError> {
+        let [first, second] = &mut self.readers;
+        let (start, end, boundary) = (range.start(), range.end(), self.boundary);
+        let of_second = || RowRange::new(start.max(boundary) - boundary, end - boundary);
+        if end <= boundary {
+            first.read(range)
+        } else if start >= boundary {
+            second.read(of_second())
+        } else {
+            Ok(Box::new(first.read(RowRange::new(start, boundary))?.chain(second.read(of_second())?)))
+        }
+    }
+}
+
+/// The rows of an input between two numbers. The input is dense: what is cut is what is seen.
+pub(crate) struct SliceInput<T> {
+    input: Arc<dyn Input<T>>,
+    range: RowRange,
+    fingerprint: Fingerprint,
+}
+
+impl<T> SliceInput<T> {
+    /// Cuts `range`, as far as there are rows.
+    pub(crate) fn new(
+        input: Arc<dyn Input<T>>,
+        range: RowRange,
+        fingerprint: Fingerprint,
+    ) -> Result<Self, Error> {
+        debug_assert!(input.is_dense());
+        let end = range.end().min(input.rows()?);
+        let range = RowRange::new(range.start().min(end), end);
+        Ok(Self { input, range, fingerprint })
+    }
+}
+
+impl<T> Input<T> for SliceInput<T> {
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        self.input.schema()
+    }
+
+    fn rows(&self) -> Result<u64, Error> {
+        Ok(self.range.len())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
+        Ok(Box::new(SliceReader { reader: self.input.reader()?, start: self.range.start() }))
+    }
+
+    fn verify(&self) -> Result<(), CommitError> {
+        self.input.verify()
+    }
+}
+
+struct SliceReader<'a, T> {
+    reader: Box<dyn Reader<T> + 'a>,
+    start: u64,
+}
+
+impl<T> Reader<T> for SliceReader<'_, T> {
+    fn read(&mut self, range: RowRange) -> Result<Rows<'_, T>, RowError> {
+        self.reader.read(RowRange::new(self.start + range.start(), self.start + range.end()))
+    }
+}

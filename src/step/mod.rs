@@ -1,0 +1,368 @@
+//! Runs one step: looks for what is done, computes what is missing, stores it in the agreed order.
+//!
+//! The order of writes: partial record, partial table, batches as they come, seal, rename, promote.
+//! A crash after any of them is continued from (see [`crate::reconcile`]); rows are always durable
+//! before a record says that they are there.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rowmark_executor::Progress;
+use rowmark_hashing::{ContentHash, Fingerprint};
+use rowmark_metastore::{Checkpoint, CheckpointKind, EventKind, Job, JobId};
+use rowmark_rows::{RowRange, RowRanges, RowSchema};
+use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable};
+
+use crate::input::extend;
+use crate::poison::Notes;
+use crate::report::{Decision, StepReport};
+use crate::resume::{Choice, Lookup, SameName, choices};
+use crate::session::Session;
+use crate::{Error, Result, store};
+
+pub(crate) mod cut;
+pub(crate) mod failures;
+mod finish;
+pub(crate) mod fold;
+pub(crate) mod groups;
+pub(crate) mod in_order;
+pub(crate) mod rows;
+pub(crate) mod sorted;
+pub(crate) mod work;
+
+use failures::{FailedRow, Failures};
+use work::{Computation, Work, Workers};
+
+/// Rows to be computed and stored, with the identity of how.
+pub(crate) struct Step<'a> {
+    pub(crate) name: &'a str,
+    /// The kind of step: it is part of the identity.
+    pub(crate) kind: &'static str,
+    /// The identity of the rows that go in.
+    pub(crate) input: &'a Fingerprint,
+    pub(crate) parameters: &'a Fingerprint,
+    pub(crate) code: &'a Fingerprint,
+    /// What the rows that come out look like.
+    pub(crate) schema: &'a RowSchema,
+    pub(crate) work: &'a dyn Work,
+    /// Computes also rows whose failure was recorded.
+    pub(crate) retries_failed: bool,
+}
+
+/// The stored result of a step.
+pub(crate) struct Stored {
+    pub(crate) table: Table,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) report: StepReport,
+}
+
+/// Where the rows that are there already come from.
+struct Begun {
+    writer: Box<dyn TableWriter>,
+    decision: Decision,
+    reason: String,
+    /// The job whose progress is continued, if it is another.
+    from: Option<JobId>,
+}
+
+/// One step in one job.
+struct StepRun<'a> {
+    session: &'a Session,
+    step: &'a Step<'a>,
+    job: Job,
+    /// This job, then those that it is a rerun of, nearest first.
+    lineage: Vec<JobId>,
+    /// Identity without the code.
+    partial: Fingerprint,
+    hash_partial: ContentHash,
+    /// Identity with the code.
+    output: Fingerprint,
+    hash_output: ContentHash,
+    /// Identity of the code alone.
+    code: ContentHash,
+    started: Instant,
+}
+
+impl Step<'_> {
+    /// Finds the step's result or makes it.
+    pub(crate) fn run(&self, session: &Session) -> Result<Stored> {
+        let partial = extend(Fingerprint::new("rowmark.step"), "input", self.input)
+            .with("step", self.kind)?
+            .with("name", self.name)?
+            .with_hash("output schema", self.schema.content_hash(), self.schema);
+        let partial = extend(partial, "udf", self.parameters);
+        let output = extend(partial.clone(), "udf", self.code);
+        let (hash_partial, hash_output) = (partial.hash(), output.hash());
+        let _guard = session.enter_step(hash_partial);
+        let job = session.begin_job()?;
+        let lineage = session.lineage()?;
+        let run = StepRun {
+            session,
+            step: self,
+            job,
+            lineage,
+            partial,
+            hash_partial,
+            output,
+            hash_output,
+            code: self.code.hash(),
+            started: Instant::now(),
+        };
+        run.decide()
+    }
+}
+
+impl StepRun<'_> {
+    fn decide(&self) -> Result<Stored> {
+        let metastore = self.session.metastore();
+        let records: Vec<Checkpoint> =
+            metastore.find_by_partial(self.hash_partial)?.into_iter().filter(Checkpoint::is_active).collect();
+        let settings = self.session.settings();
+        let lookup = Lookup {
+            lineage: &self.lineage,
+            hash_output: self.hash_output,
+            code: self.code,
+            ignore_checkpoints: settings.ignore_checkpoints,
+            reset: settings.reset,
+            reuse: settings.reuse,
+            accepts_failures: settings.records_failures(),
+            retries_failed: self.step.retries_failed,
+        };
+        let choices = choices(lookup, &records)
+            .map_err(|SameName| Error::SameName { step: self.step.name.to_owned() })?;
+        let mut lost = None;
+        for choice in choices {
+            if matches!(choice, Choice::Continue(_)) && !self.step.work.is_resumable() {
+                continue;
+            }
+            let (Choice::Skip(checkpoint) | Choice::Continue(checkpoint)) = &choice;
+            match (self.open_table(checkpoint)?, choice) {
+                (Ok(table), Choice::Skip(checkpoint)) => return self.skip(checkpoint, table),
+                (Ok(table), Choice::Continue(checkpoint)) => {
+                    return self.compute(self.continue_from(&checkpoint, &table)?);
+                }
+                (Err(told), _) => {
+                    self.session.warn(self.step.name, told.clone())?;
+                    lost = Some(told);
+                }
+            }
+        }
+        let reason = lost.map_or_else(|| self.why_not_reused(), Ok)?;
+        let writer = self.start()?;
+        self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
+    }
+
+    fn skip(&self, checkpoint: Checkpoint, table: Table) -> Result<Stored> {
+        // This leaves no record in this job: progress of another code must not look like the newest of this UDF.
+        self.remove_superseded()?;
+        let from = (checkpoint.job != self.job.id).then_some(checkpoint.job);
+        let report = self.session.told(
+            EventKind::Skip,
+            StepReport {
+                step: self.step.name.to_owned(),
+                decision: Decision::Skipped,
+                reason: match from {
+                    None => "done before in this job".to_owned(),
+                    Some(job) => format!("done by job {job}"),
+                },
+                reused_from: from,
+                rows_in: checkpoint.counts.rows_in,
+                rows_reused: checkpoint.counts.rows_in - checkpoint.rows_failed,
+                rows_computed: 0,
+                rows_failed: checkpoint.rows_failed,
+                rows_out: table.rows_out(),
+                codes: checkpoint.codes.clone(),
+                elapsed: self.started.elapsed(),
+            },
+        )?;
+        Ok(Stored { table, checkpoint, report })
+    }
+
+    /// The table that a checkpoint names, or in words why it cannot be used: it is gone or damaged.
+    fn open_table(&self, checkpoint: &Checkpoint) -> Result<Result<Table, String>> {
+        let told = match self.session.warehouse().open_table(&checkpoint.table.parse()?) {
+            Ok(Some(table)) if checkpoint.kind == CheckpointKind::Partial || table.seal().is_some() => {
+                return Ok(Ok(table));
+            }
+            Ok(Some(_)) => "is not whole".to_owned(),
+            Ok(None) => "is gone".to_owned(),
+            Err(error) if store::is_lost(&error) => format!("cannot be used: {error}"),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Err(format!("the table {} {told}", checkpoint.table)))
+    }
+
+    /// A writer that goes on where a checkpoint ended. Progress of an ancestor, and a result without the rows
+    /// that failed, are linked into a table of this job first.
+    fn continue_from(&self, checkpoint: &Checkpoint, table: &Table) -> Result<Begun> {
+        let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
+        let (from, mine) = (table.name(), self.partial_table());
+        if let Some(dropped) = table.dropped_tail() {
+            self.session.warn(self.step.name, format!("of the table {from} {dropped}"))?;
+        }
+        let is_other_job = checkpoint.job != self.job.id;
+        if *from != mine {
+            warehouse.drop(&mine)?;
+            metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
+            if is_other_job {
+                let failures = failures::table_name(checkpoint.job, self.hash_partial);
+                warehouse.drop(&self.failures_table())?;
+                if warehouse.open_table(&failures)?.is_some() {
+                    warehouse.copy(&failures, &self.failures_table())?;
+                }
+            }
+            warehouse.copy_unsealed(from, &mine)?;
+            self.remove_superseded()?;
+        }
+        let mut writer = warehouse.resume(&mine)?;
+        writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
+        let is_pure = table.frames().iter().all(|frame| frame.code().hash() == self.code);
+        let what = if checkpoint.kind == CheckpointKind::Partial { "progress" } else { "finished rows" };
+        Ok(Begun {
+            writer,
+            decision: Decision::Continued,
+            reason: match (is_other_job, is_pure) {
+                (true, true) => format!("{what} of job {}", checkpoint.job),
+                (true, false) => format!("{what} of job {}, by other code", checkpoint.job),
+                (false, _) => format!("{what} of this job"),
+            },
+            from: is_other_job.then_some(checkpoint.job),
+        })
+    }
+
+    /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its
+    /// record.
+    fn remove_superseded(&self) -> Result<()> {
+        for record in self.session.metastore().find_by_partial(self.hash_partial)? {
+            let is_older = record.job != self.job.id && self.lineage.contains(&record.job);
+            if record.kind == CheckpointKind::Partial && is_older {
+                self.session.remove_checkpoint_and_tables(&record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A writer of a new table.
+    fn start(&self) -> Result<Box<dyn TableWriter>> {
+        let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
+        let table = self.partial_table();
+        // An attempt of this job that is not to be continued; a table goes before its record.
+        warehouse.drop(&table)?;
+        warehouse.drop(&self.failures_table())?;
+        metastore.remove_checkpoint(self.job.id, self.hash_partial, CheckpointKind::Partial)?;
+        let checkpoint = metastore.get_or_create_checkpoint(self.partial_checkpoint(Vec::new()))?;
+        Ok(warehouse.create(&table, self.step.schema, &self.provenance(checkpoint)?)?)
+    }
+
+    /// Computes the rows that the writer does not have, and finishes the step.
+    fn compute(&self, begun: Begun) -> Result<Stored> {
+        let Begun { mut writer, decision, reason, from } = begun;
+        let Step { name, work, .. } = *self.step;
+        let rows_in = work.rows_in()?;
+        let all = RowRange::new(0, rows_in);
+        let mut failures = self.failures(writer.processed())?;
+        let missing = unsettled(&*writer, &failures, all);
+        let notes = self.notes(&missing, &mut failures)?;
+        let missing = unsettled(&*writer, &failures, all);
+        let (rows_reused, failed_before) = (writer.processed().rows(), failures.rows().rows());
+        let progress = Arc::new(Progress::new(rows_in, rows_reused).failed_before(failed_before));
+        let settings = self.session.settings();
+        let display = settings.display.begin(name, &progress);
+        let outcome = work.compute(&mut Computation {
+            workers: Workers { session: self.session, step: name, progress: &progress },
+            job: *self.job.id.as_uuid(),
+            hash: self.hash_output,
+            code: CodeId::new(self.code),
+            writer: &mut *writer,
+            failures: &mut failures,
+            missing,
+            notes: notes.as_ref(),
+        });
+        drop(display);
+        if outcome.is_ok() {
+            notes.into_iter().for_each(Notes::remove);
+        }
+
+        let counts = progress.snapshot();
+        let mut report = StepReport {
+            step: name.to_owned(),
+            decision,
+            reason,
+            reused_from: from,
+            rows_in,
+            rows_reused,
+            rows_computed: counts.rows_done,
+            rows_failed: failed_before + counts.rows_failed,
+            rows_out: writer.rows_out(),
+            codes: Vec::new(),
+            elapsed: self.started.elapsed(),
+        };
+        let kind = match decision {
+            Decision::Continued => EventKind::Continue,
+            _ => EventKind::Run,
+        };
+        match outcome.and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered)) {
+            Ok((table, checkpoint)) => {
+                report.codes.clone_from(&checkpoint.codes);
+                let report =
+                    self.session.told(kind, StepReport { elapsed: self.started.elapsed(), ..report })?;
+                Ok(Stored { table, checkpoint, report })
+            }
+            Err(error) => {
+                self.session.told(kind, report)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The recorded failures that this run leaves as they are.
+    fn failures(&self, processed: &RowRanges) -> Result<Failures> {
+        let table = self.failures_table();
+        let keeps = self.session.settings().records_failures() && !self.step.retries_failed;
+        let recorded = match failures::read(self.session.warehouse(), &table, processed) {
+            Ok(recorded) if keeps => failures::rows_of(&recorded),
+            Ok(_) => RowRanges::new(),
+            Err(error) if failures::is_lost(&error) => {
+                self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))?;
+                self.session.warehouse().drop(&table)?;
+                RowRanges::new()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Failures::new(self.session, table, CodeId::new(self.code), recorded))
+    }
+
+    /// Opens the notes of rows in work, if there are to be any, and records the rows that were in work at too many
+    /// deaths of the process.
+    fn notes(&self, missing: &RowRanges, failures: &mut Failures) -> Result<Option<Notes>> {
+        let Step { work, retries_failed, .. } = *self.step;
+        let folder = self.session.notes_folder(self.hash_partial).filter(|_| work.is_row_by_row());
+        let (Some(folder), Some(deaths_max)) = (folder, self.session.settings().deaths_max) else {
+            return Ok(None);
+        };
+        let notes = Notes::open(&folder, missing)?;
+        if !retries_failed {
+            for (row, deaths) in notes.deadly(deaths_max) {
+                let error = format!("the process died {deaths} times in a row while this row was in work");
+                failures.add(FailedRow::new(row, work.shown(row), error, deaths, CodeId::new(self.code)));
+            }
+            failures.commit()?;
+        }
+        Ok(Some(notes))
+    }
+
+    fn partial_table(&self) -> TableName {
+        TableName::udf(*self.job.id.as_uuid(), self.hash_partial, UdfTable::OutputPartial)
+    }
+
+    fn failures_table(&self) -> TableName {
+        failures::table_name(self.job.id, self.hash_partial)
+    }
+}
+
+/// The rows of which it is not known yet what becomes of them.
+fn unsettled(writer: &dyn TableWriter, failures: &Failures, all: RowRange) -> RowRanges {
+    let mut settled = writer.processed().clone();
+    settled.extend(failures.rows());
+    settled.missing_in(all)
+}

@@ -1,0 +1,202 @@
+//! How the rows of a step come to be stored.
+
+use std::ops::Range;
+
+use rayon::current_num_threads;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rowmark_executor::{FailedRow, OnError, Options, Progress, Sink, Task};
+use rowmark_hashing::{ContentHash, ContentHasher};
+use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
+use rowmark_warehouse::{CodeId, Table, TableWriter};
+use uuid::Uuid;
+
+use super::failures::Failures;
+use crate::error::{CommitError, RowError};
+use crate::input::DECODED_ROWS_MAX;
+use crate::poison::Notes;
+use crate::session::Session;
+use crate::sort::{Chunk, Scratch, SortKey, Sorted, Sorter};
+use crate::{Error, Result};
+
+/// Batches that are read back and hashed at a time, for each core.
+const PIECES_PER_THREAD: usize = 4;
+
+/// What computes and stores the rows of a step.
+pub(crate) trait Work {
+    /// The number of rows that are read, those that are filtered out included.
+    fn rows_in(&self) -> Result<u64>;
+
+    /// Whether rows that an earlier run stored can be built on; otherwise an unfinished table is made anew.
+    fn is_resumable(&self) -> bool {
+        false
+    }
+
+    /// Computes what is missing. Answers how many rows the table numbers in the end: for each of them there is a
+    /// batch, or it failed and was recorded.
+    fn compute(&self, at: &mut Computation<'_>) -> Result<u64>;
+
+    /// Whether rows are computed on their own, so that one can be left out and told about.
+    fn is_row_by_row(&self) -> bool {
+        false
+    }
+
+    /// An input row as JSON, if it can be read and shown.
+    fn shown(&self, _row: u64) -> Option<String> {
+        None
+    }
+
+    /// The content hash of the rows that come out.
+    fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash>;
+}
+
+/// Where and how a step is computed.
+pub(crate) struct Computation<'a> {
+    pub(crate) workers: Workers<'a>,
+    pub(crate) job: Uuid,
+    /// The step's identity, for the names of scratch tables.
+    pub(crate) hash: ContentHash,
+    pub(crate) code: CodeId,
+    pub(crate) writer: &'a mut dyn TableWriter,
+    pub(crate) failures: &'a mut Failures,
+    /// The rows that no earlier run did.
+    pub(crate) missing: RowRanges,
+    /// Where rows in work are noted, if they are.
+    pub(crate) notes: Option<&'a Notes>,
+}
+
+impl Computation<'_> {
+    /// A sorter of the step's own; `purpose` tells it from others of the step.
+    pub(crate) fn sorter<K: SortKey>(&self, rows: &RowSchema, purpose: &str) -> Result<Sorter<K>> {
+        let session = self.workers.session;
+        let scratch = Scratch::new(session, self.job, ContentHash::of(&(self.hash, purpose))?);
+        Ok(Sorter::new(rows, scratch, session.settings().sort_bytes_max)?)
+    }
+
+    /// Stores all that a sort gives.
+    pub(crate) fn store<K: SortKey>(&mut self, mut sorted: Sorted<K>) -> Result<u64> {
+        let mut rows_out = 0;
+        while let Some(Chunk { rows, .. }) = sorted.next_chunk()? {
+            let range = RowRange::new(rows_out, rows_out + rows.num_rows() as u64);
+            self.writer.append(range, self.code, &rows)?;
+            rows_out = range.end();
+        }
+        self.writer.commit()?;
+        Ok(rows_out)
+    }
+}
+
+/// The session's workers, as one step has them.
+#[derive(Clone, Copy)]
+pub(crate) struct Workers<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) step: &'a str,
+    pub(crate) progress: &'a Progress,
+}
+
+impl Workers<'_> {
+    /// The options that the session was opened with.
+    pub(crate) fn options(&self) -> Options {
+        self.session.settings().options.clone()
+    }
+
+    /// Runs a task over ranges of rows.
+    pub(crate) fn run<T, S>(
+        &self,
+        ranges: &RowRanges,
+        task: &T,
+        sink: &mut S,
+        options: &Options,
+    ) -> Result<()>
+    where
+        T: Task<Error = RowError>,
+        S: Sink<Batch = T::Batch, Failure = RowError, Error = CommitError>,
+    {
+        let ranges: Vec<Range<u64>> = ranges.iter().map(Range::from).collect();
+        let ended = self.session.executor().run(ranges, task, sink, self.progress, options);
+        ended.map_err(|source| Error::Step { step: self.step.to_owned(), source: Box::new(source) })
+    }
+
+    /// Runs a task over ranges of rows of which none may be left out: the first that fails ends the run, whatever
+    /// the policy.
+    pub(crate) fn gather<T, G>(
+        &self,
+        ranges: &RowRanges,
+        task: &T,
+        gather: &mut G,
+        options: Options,
+    ) -> Result<()>
+    where
+        T: Task<Error = RowError>,
+        G: Gather<Batch = T::Batch>,
+    {
+        self.run(ranges, task, &mut Gathered(gather), &options.on_error(OnError::Fail))
+    }
+}
+
+/// What takes rows of which none may be left out: where they are sorted, counted or cut.
+pub(crate) trait Gather {
+    type Batch;
+
+    /// Takes a batch; answers how many rows it holds.
+    fn append(&mut self, batch: Self::Batch) -> Result<u64, CommitError>;
+
+    /// Makes what was taken durable.
+    fn commit(&mut self) -> Result<(), CommitError> {
+        Ok(())
+    }
+}
+
+/// A [`Gather`] as the executor sees it.
+struct Gathered<'a, G>(&'a mut G);
+
+impl<G: Gather> Sink for Gathered<'_, G> {
+    type Batch = G::Batch;
+    type Failure = RowError;
+    type Error = CommitError;
+
+    fn append(&mut self, batch: G::Batch) -> Result<u64, CommitError> {
+        self.0.append(batch)
+    }
+
+    fn record(&mut self, failed: FailedRow<RowError>) -> Result<(), CommitError> {
+        unreachable!("under `OnError::Fail` no failure is recorded: {failed:?}")
+    }
+
+    fn commit(&mut self) -> Result<(), CommitError> {
+        self.0.commit()
+    }
+}
+
+/// The content hash of a table's rows, in their order, on all cores.
+pub(crate) fn hash_rows<T: RowType>(table: &Table, schema: &RowSchema, step: &str) -> Result<ContentHash> {
+    let read = |rows: &RowRange| -> Result<Vec<T>, RowError> {
+        let mut decoded = Vec::new();
+        for batch in table.scan_rows(*rows) {
+            decoded.extend(schema.decode::<T>(&batch?)?);
+        }
+        Ok(decoded)
+    };
+    let mut hasher = ContentHasher::new();
+    let mut pieces = pieces(table).peekable();
+    while pieces.peek().is_some() {
+        let together: Vec<RowRange> =
+            pieces.by_ref().take(PIECES_PER_THREAD * current_num_threads()).collect();
+        let rows = together.par_iter().map(read).collect::<Result<Vec<_>, _>>();
+        let rows =
+            rows.map_err(|source| Error::ReadBack { step: step.to_owned(), source: Box::new(source) })?;
+        hasher.par_update(&rows.into_iter().flatten().collect::<Vec<T>>())?;
+    }
+    Ok(hasher.finish())
+}
+
+/// The rows of a table in pieces that are small in memory: batches, and parts of long ones.
+fn pieces(table: &Table) -> impl Iterator<Item = RowRange> {
+    let mut first = 0;
+    table.frames().iter().flat_map(move |frame| {
+        let (start, end) = (first, first + frame.rows());
+        first = end;
+        (start..end)
+            .step_by(DECODED_ROWS_MAX as usize)
+            .map(move |start| RowRange::new(start, end.min(start + DECODED_ROWS_MAX)))
+    })
+}
