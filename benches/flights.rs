@@ -77,7 +77,7 @@ fn rowmark(input: &Path, folder: &Path) -> Result<u64> {
     let session =
         Session::builder().state_folder(folder.join("state")).progress(ProgressDisplay::Off).open()?;
     let saved = session
-        .read_csv::<Flight>(input)?
+        .read_csv_with::<Flight>(input, CsvOptions::new().skip_extra_columns())?
         .filter(udf!("flown", |flight: &Flight| flight.air_time.is_some()))
         .map(udf!("leg", |flight: &Flight| compute(flight)))
         .save("legs")?;

@@ -145,11 +145,16 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     result
 }
 
+/// The files have more columns than the structs have fields.
+fn some_columns() -> CsvOptions {
+    CsvOptions::new().skip_extra_columns()
+}
+
 fn flights(session: &Session, file: &Path) -> Result<(), Box<dyn Error>> {
-    let airports = session.read_csv::<Airport>(AIRPORTS)?.collect()?;
+    let airports = session.read_csv_with::<Airport>(AIRPORTS, some_columns())?.collect()?;
     let airports = airports.into_iter().map(|airport| (airport.iata, (airport.latitude, airport.longitude)));
     let saved = session
-        .read_csv_with::<Flight>(file, CsvOptions::new().null("NA"))?
+        .read_csv_with::<Flight>(file, some_columns().null("NA"))?
         .filter(udf!("flown", |flight: &Flight| flight.air_time.is_some()))
         .map(Distance { airports: airports.collect() })
         .save("flights_km")?;
@@ -163,7 +168,7 @@ fn flights(session: &Session, file: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn airports(session: &Session, file: &Path) -> Result<(), Box<dyn Error>> {
-    let airports = session.read_csv::<Airport>(file)?;
+    let airports = session.read_csv_with::<Airport>(file, some_columns())?;
     let mainland = airports.filter(udf!("mainland", |airport: &Airport| {
         (24.0..50.0).contains(&airport.latitude) && (-125.0..-66.0).contains(&airport.longitude)
     }));

@@ -1,21 +1,17 @@
 //! Chains: a source, steps, and an end. Building one reads no row and runs nothing.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
-use rowmark_readers::{CsvOptions, CsvSource, MemorySource, Source};
-use rowmark_rows::{RowRange, RowSchema, RowType};
+use rowmark_rows::{RowRange, RowType};
 
-use crate::Result;
-use crate::dataset::StoredDataset;
 use crate::function::{FlatMap, Function, Map, MapBatch, MapWith, WithInput};
 use crate::group::Group;
 use crate::session::Session;
 use crate::sort::SortKey;
 use crate::stage::{
     AggregateStage, CutStage, DistinctStage, FilterStage, FoldStage, ProjectStage, RowsStage, SortStage,
-    SourceStage, Stage, UnionStage,
+    Stage, UnionStage,
 };
 use crate::udf::{FoldUdf, Udf};
 
@@ -74,48 +70,6 @@ impl<T> Chain<T> {
     /// The chain that goes on behind this one with another stage.
     fn behind<Out>(&self, stage: Arc<dyn Stage<Out>>) -> Chain<Out> {
         Chain { session: self.session.clone(), stage, retries_failed: self.retries_failed }
-    }
-}
-
-impl Session {
-    /// Reads rows from a CSV file with a header line and commas.
-    ///
-    /// # Errors
-    /// The file cannot be opened or has no header, or `T` cannot be stored.
-    pub fn read_csv<T: RowType>(&self, path: impl AsRef<Path>) -> Result<Chain<T>> {
-        self.read_csv_with(path, CsvOptions::new())
-    }
-
-    /// Reads rows from a CSV file of another dialect.
-    ///
-    /// # Errors
-    /// As [`read_csv`](Self::read_csv).
-    pub fn read_csv_with<T: RowType>(&self, path: impl AsRef<Path>, options: CsvOptions) -> Result<Chain<T>> {
-        RowSchema::of::<T>()?;
-        Ok(self.read(CsvSource::<T>::open(path, options)?))
-    }
-
-    /// Reads rows from a slice. The same rows are the same source in any process.
-    pub fn read_values<T: RowType + Clone>(&self, rows: &[T]) -> Chain<T> {
-        self.read(MemorySource::new(rows))
-    }
-
-    /// Reads rows from a vector. The same rows are the same source in any process.
-    pub fn read_records<T: RowType + Clone>(&self, rows: Vec<T>) -> Chain<T> {
-        self.read(MemorySource::new(rows))
-    }
-
-    /// Reads rows from a source of the user's own.
-    pub fn read<S: Source<Row: RowType> + 'static>(&self, source: S) -> Chain<S::Row> {
-        Chain::new(self, SourceStage(Arc::new(source)))
-    }
-
-    /// Reads the rows of a saved dataset: of one version, or of the latest.
-    ///
-    /// # Errors
-    /// There is no such dataset, its table is gone or damaged, or its rows are not of type `T`.
-    pub fn read_dataset<T: RowType>(&self, name: &str, version: Option<u32>) -> Result<Chain<T>> {
-        Ok(Chain::new(self, StoredDataset::open(self, name, version, &RowSchema::of::<T>()?)?))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{Checkpoint, CheckpointKind, CodeRows, DatasetRef, DatasetVersion, Event, EventKind};
-use rowmark_rows::RowSchema;
+use rowmark_rows::{RowSchema, RowType};
 use rowmark_warehouse::{DatasetName, Table, TableName, Warehouse};
 
 use crate::input::TableInput;
+use crate::read::schema_of;
 use crate::report::{Decision, Report};
 use crate::session::{Session, now};
 use crate::step::Stored;
@@ -154,19 +155,15 @@ pub(crate) struct StoredDataset {
 }
 
 impl StoredDataset {
-    pub(crate) fn open(
-        session: &Session,
-        name: &str,
-        version: Option<u32>,
-        schema: &RowSchema,
-    ) -> Result<Self> {
+    pub(crate) fn open<T: RowType>(session: &Session, name: &str, version: Option<u32>) -> Result<Self> {
         let dataset = session
             .metastore()
             .get_dataset(name, version)?
             .ok_or_else(|| Error::NoDataset { name: name.to_owned(), version })?;
-        let stored = Self { dataset, schema: schema.clone(), session: session.clone() };
-        match schema.first_difference(stored.table()?.schema()) {
-            None => Ok(stored),
+        let found = open_table(session, &dataset)?.schema().clone();
+        let schema = schema_of::<T>(&found)?;
+        match schema.first_difference(&found) {
+            None => Ok(Self { dataset, schema, session: session.clone() }),
             Some(difference) => Err(Error::OtherRows { name: name.to_owned(), difference }),
         }
     }
@@ -179,23 +176,24 @@ impl StoredDataset {
         format!("{} version {}", self.dataset.name, self.dataset.version)
     }
 
-    fn table(&self) -> Result<Table> {
-        let DatasetVersion { name, version, table, .. } = &self.dataset;
-        self.session
-            .warehouse()
-            .open_table(&table.parse()?)?
-            .ok_or_else(|| Error::NoDataset { name: name.clone(), version: Some(*version) })
-    }
-
     pub(crate) fn table_input(&self) -> Result<TableInput> {
         let content_hash = &self.dataset.content_hash;
         let fingerprint = Fingerprint::new("rowmark.rows")
             .with_hash("dataset content", *content_hash, self.label())
             .with_hash("row schema", self.schema.content_hash(), &self.schema);
-        let (session, table, schema) = (self.session.clone(), self.table()?, self.schema.clone());
+        let (session, table, schema) =
+            (self.session.clone(), open_table(&self.session, &self.dataset)?, self.schema.clone());
         // The step whose table the dataset shares: if the rows are damaged, its next run makes them anew.
         let steps = session.metastore().find_anywhere(self.dataset.chain_hash, CheckpointKind::Final)?;
         let checkpoint = steps.into_iter().find(|step| step.content_hash == Some(self.dataset.content_hash));
         Ok(TableInput { session, checkpoint, table, schema, fingerprint })
     }
+}
+
+fn open_table(session: &Session, dataset: &DatasetVersion) -> Result<Table> {
+    let DatasetVersion { name, version, table, .. } = dataset;
+    session
+        .warehouse()
+        .open_table(&table.parse()?)?
+        .ok_or_else(|| Error::NoDataset { name: name.clone(), version: Some(*version) })
 }

@@ -134,7 +134,13 @@ pub enum Error {
         /// The version that was asked for; none is the latest.
         version: Option<u32>,
     },
-    /// A dataset holds rows of another type than is read.
+    /// A table is still being written, or its writer died.
+    #[error("the table {table} is not finished; let the run that writes it end, then open it again")]
+    NotFinished {
+        /// The table's name.
+        table: String,
+    },
+    /// A dataset, or another table, holds rows of another type than is read.
     #[error("the dataset `{name}` holds rows of another type: {difference}")]
     OtherRows {
         /// Its name.

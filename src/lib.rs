@@ -12,6 +12,7 @@ mod in_flight;
 mod input;
 mod poison;
 mod provenance;
+mod read;
 mod reconcile;
 mod report;
 mod resume;
@@ -63,7 +64,8 @@ pub use rowmark_warehouse as warehouse;
 /// The attribute is written [`#[rowmark::udf]`](macro@crate::udf): a module can hold one macro of a name, and
 /// here it is the closure's.
 pub mod prelude {
-    pub use crate::readers::CsvOptions;
+    pub use crate::readers::{CsvOptions, JsonOptions};
+    pub use crate::rows::Row;
     pub use crate::udf::Udf;
     pub use crate::{
         CancelToken, Chain, Durability, Group, MixedCode, OnError, ProgressDisplay, Report, Retry, Reuse,

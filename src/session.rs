@@ -10,6 +10,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_metastore::{
     Checkpoint, Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp,
 };
+use rowmark_readers::FileHashes;
 use rowmark_warehouse::{Compression, FileWarehouse, Warehouse};
 
 use crate::display::ProgressDisplay;
@@ -56,6 +57,8 @@ struct Inner {
     metastore: Box<dyn Metastore>,
     warehouse: Arc<dyn Warehouse>,
     executor: Executor,
+    /// None for a session in memory.
+    file_hashes: Option<Arc<FileHashes>>,
     settings: Settings,
     job: Mutex<JobState>,
     steps: StepsInFlight,
@@ -135,6 +138,11 @@ impl Session {
 
     pub(crate) fn executor(&self) -> &Executor {
         &self.inner.executor
+    }
+
+    /// What is remembered of files that were read.
+    pub(crate) fn file_hashes(&self) -> Option<&Arc<FileHashes>> {
+        self.inner.file_hashes.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -519,6 +527,9 @@ impl SessionBuilder {
                 metastore,
                 warehouse,
                 executor,
+                file_hashes: folder
+                    .as_ref()
+                    .map(|folder| Arc::new(FileHashes::open(folder.file_hashes(), SystemTime::now))),
                 settings,
                 job: Mutex::default(),
                 steps: StepsInFlight::default(),

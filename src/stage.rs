@@ -17,6 +17,7 @@ use crate::group::{Aggregate, FlatAggregate, Group, GroupRow};
 use crate::input::{
     FilterInput, Input, LastRowInput, ProjectInput, Rows, SliceInput, SourceInput, TableInput, UnionInput,
 };
+use crate::read::schema_of;
 use crate::report::Report;
 use crate::session::Session;
 use crate::sort::SortKey;
@@ -67,8 +68,17 @@ impl Run<'_> {
 
     /// Runs a step that computes row by row.
     fn rows<In: RowType, F: Function<In>>(&mut self, input: &dyn Input<In>, function: &F) -> Result<Stored> {
+        self.rows_as(input, function, &RowSchema::of::<F::Out>()?)
+    }
+
+    /// Runs a step that computes row by row, its rows of this schema.
+    fn rows_as<In: RowType, F: Function<In>>(
+        &mut self,
+        input: &dyn Input<In>,
+        function: &F,
+        schema: &RowSchema,
+    ) -> Result<Stored> {
         let identity = function.identity();
-        let schema = &RowSchema::of::<F::Out>()?;
         let work = RowWork { input, function, schema };
         self.step(F::KIND, identity.name(), input.fingerprint(), &identity, schema, &work)
     }
@@ -79,7 +89,7 @@ fn rows_of<T: RowType>(session: &Session, stored: Stored) -> Result<TableInput> 
     let Stored { table, checkpoint, .. } = stored;
     let fingerprint =
         Fingerprint::new("rowmark.rows").with_hash("step", checkpoint.identity, &checkpoint.step);
-    let (session, schema, checkpoint) = (session.clone(), RowSchema::of::<T>()?, Some(checkpoint));
+    let (session, schema, checkpoint) = (session.clone(), schema_of::<T>(table.schema())?, Some(checkpoint));
     Ok(TableInput { session, checkpoint, table, schema, fingerprint })
 }
 
@@ -102,7 +112,7 @@ pub(crate) trait Stage<T>: Send + Sync {
         T: RowType,
     {
         let input = self.input(run)?;
-        run.rows(&*input, &Keep)
+        run.rows_as(&*input, &Keep, input.schema())
     }
 }
 
@@ -137,8 +147,7 @@ impl<S: Source<Row: RowType> + 'static> Stage<S::Row> for SourceStage<S> {
     }
 
     fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<S::Row>>> {
-        let schema = RowSchema::of::<S::Row>()?;
-        Ok(Arc::new(SourceInput::new(Arc::clone(&self.0), &schema)?))
+        Ok(Arc::new(SourceInput::new(Arc::clone(&self.0))?))
     }
 }
 
@@ -216,7 +225,7 @@ impl<T: RowType> Stage<T> for CutStage<T> {
             return Ok(Arc::new(SliceInput::new(input, self.kept, fingerprint)?));
         }
         let identity = Identity::new("cut").parameter("rows kept", &kept);
-        let schema = &RowSchema::of::<T>()?;
+        let schema = input.schema();
         let work = CutWork { input: &*input, schema, kept: self.kept };
         let stored = run.step("cut", "cut", input.fingerprint(), &identity, schema, &work)?;
         Ok(Arc::new(rows_of::<T>(run.session, stored)?))
@@ -236,7 +245,7 @@ impl<T: RowType, U: Udf<T, Output: SortKey>> Stage<T> for SortStage<T, U> {
 
     fn stored(&self, run: &mut Run<'_>) -> Result<Stored> {
         let input = self.before.input(run)?;
-        let (identity, schema) = (self.key.identity(), &RowSchema::of::<T>()?);
+        let (identity, schema) = (self.key.identity(), input.schema());
         let work = SortWork { input: &*input, schema, key: &*self.key };
         let name = format!("order by {}", identity.name());
         run.step("sort", &name, input.fingerprint(), &identity, schema, &work)
@@ -254,7 +263,7 @@ impl<T: RowType> Stage<T> for DistinctStage<T> {
 
     fn stored(&self, run: &mut Run<'_>) -> Result<Stored> {
         let input = self.before.input(run)?;
-        let schema = &RowSchema::of::<T>()?;
+        let schema = input.schema();
         let work = DistinctWork { input: &*input, schema };
         run.step("distinct", "distinct", input.fingerprint(), &Identity::new("distinct"), schema, &work)
     }

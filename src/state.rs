@@ -7,6 +7,7 @@
 //!   holder          who that is, for the message to a second one
 //!   meta/           the metastore's records
 //!   tables/         the warehouse's tables
+//!   file-hashes     content hashes of files that were read, so that unchanged ones are not read again
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -145,6 +146,11 @@ impl StateFolder {
     /// Where the warehouse is.
     pub(crate) fn tables(&self) -> PathBuf {
         self.path.join("tables")
+    }
+
+    /// Where hashes of files are remembered.
+    pub(crate) fn file_hashes(&self) -> PathBuf {
+        self.path.join("file-hashes")
     }
 
     /// Where it is noted which rows of a step are in work.

@@ -107,9 +107,10 @@ impl<T: RowType> Chain<T> {
         path: &Path,
         write: impl FnOnce(BufWriter<File>, &RowSchema, ToFile<'_, T>) -> Result<BufWriter<File>, BoxError>,
     ) -> Result<u64> {
-        let schema = RowSchema::of::<T>()?;
+        let rows = self.iter()?;
+        let schema = rows.schema.clone();
         let mut count = 0;
-        let mut rows = self.iter()?.inspect(|row| count += u64::from(row.is_ok()));
+        let mut rows = rows.inspect(|row| count += u64::from(row.is_ok()));
         let unfinished = Unfinished::beside(path);
         let written = File::create(&unfinished.0)
             .map_err(BoxError::from)

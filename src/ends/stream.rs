@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use rowmark_executor::Failure;
-use rowmark_rows::{RowRange, RowType};
+use rowmark_rows::{RowRange, RowSchema, RowType};
 
 use crate::input::Input;
 use crate::{Error, Result};
@@ -22,6 +22,8 @@ const WINDOWS_AHEAD: usize = 2;
 ///
 /// It ends after the first error. Dropping it ends the reading, and waits for the row that is being read.
 pub struct ChainRows<T> {
+    /// The columns of the rows.
+    pub(super) schema: RowSchema,
     /// None when it is dropped.
     windows: Option<Receiver<Result<Vec<T>>>>,
     window: std::vec::IntoIter<T>,
@@ -31,7 +33,7 @@ pub struct ChainRows<T> {
 
 impl<T: RowType> ChainRows<T> {
     pub(super) fn begin(input: Arc<dyn Input<T>>) -> Result<Self> {
-        let rows = input.rows()?;
+        let (rows, schema) = (input.rows()?, input.schema().clone());
         let (sender, windows) = sync_channel(WINDOWS_AHEAD);
         let is_dropped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&is_dropped);
@@ -44,7 +46,7 @@ impl<T: RowType> ChainRows<T> {
         let spawned = thread::Builder::new().name("rowmark-reader".to_owned()).spawn(reading);
         let thread = spawned.map_err(|source| Error::Threads { threads: 1, source: Box::new(source) })?;
         let (windows, window) = (Some(windows), Vec::new().into_iter());
-        Ok(Self { windows, window, is_dropped, thread: Some(thread) })
+        Ok(Self { schema, windows, window, is_dropped, thread: Some(thread) })
     }
 }
 

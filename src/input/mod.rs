@@ -4,7 +4,7 @@
 //! so a range of the stored thing's rows is known without evaluating anything and nothing is copied.
 
 use rowmark_hashing::Fingerprint;
-use rowmark_rows::RowRange;
+use rowmark_rows::{RowRange, RowSchema};
 
 use crate::Error;
 use crate::error::{CommitError, RowError};
@@ -22,6 +22,9 @@ pub(crate) type Rows<'a, T> = Box<dyn Iterator<Item = Result<Option<T>, RowError
 pub(crate) trait Input<T>: Send + Sync {
     /// Everything that decides which rows these are.
     fn fingerprint(&self) -> &Fingerprint;
+
+    /// The columns of the rows.
+    fn schema(&self) -> &RowSchema;
 
     /// The number of rows, those that are filtered out included.
     fn rows(&self) -> Result<u64, Error>;

@@ -20,22 +20,28 @@ pub(crate) const DECODED_ROWS_MAX: u64 = 8192;
 /// The rows of a source.
 pub(crate) struct SourceInput<S> {
     source: Arc<S>,
+    schema: RowSchema,
     fingerprint: Fingerprint,
 }
 
 impl<S: Source<Row: RowType>> SourceInput<S> {
-    pub(crate) fn new(source: Arc<S>, schema: &RowSchema) -> Result<Self, Error> {
+    pub(crate) fn new(source: Arc<S>) -> Result<Self, Error> {
+        let schema = source.schema()?;
         let of_source = source.fingerprint()?;
         let fingerprint = Fingerprint::new("rowmark.rows").with("source", of_source.domain())?;
         let fingerprint = extend(fingerprint, "source", &of_source);
-        let fingerprint = fingerprint.with_hash("row schema", schema.content_hash(), schema);
-        Ok(Self { source, fingerprint })
+        let fingerprint = fingerprint.with_hash("row schema", schema.content_hash(), &schema);
+        Ok(Self { source, schema, fingerprint })
     }
 }
 
 impl<S: Source<Row: RowType>> Input<S::Row> for SourceInput<S> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -89,6 +95,10 @@ impl TableInput {
 impl<T: RowType> Input<T> for TableInput {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -183,6 +193,10 @@ pub(crate) struct LastRowInput<T> {
 impl<T: RowType + Clone> Input<T> for LastRowInput<T> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.rows.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.rows.schema
     }
 
     fn rows(&self) -> Result<u64, Error> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rowmark_hashing::Fingerprint;
-use rowmark_rows::RowRange;
+use rowmark_rows::{RowRange, RowSchema, RowType};
 
 use super::{Input, Reader, Rows, extend};
 use crate::Error;
@@ -43,6 +43,10 @@ impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
         &self.fingerprint
     }
 
+    fn schema(&self) -> &RowSchema {
+        self.input.schema()
+    }
+
     fn rows(&self) -> Result<u64, Error> {
         self.input.rows()
     }
@@ -66,19 +70,25 @@ impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
 pub(crate) struct ProjectInput<T, U> {
     input: Arc<dyn Input<T>>,
     udf: Arc<U>,
+    schema: RowSchema,
     fingerprint: Fingerprint,
 }
 
-impl<T, U: Udf<T>> ProjectInput<T, U> {
+impl<T, U: Udf<T, Output: RowType>> ProjectInput<T, U> {
     pub(crate) fn new(input: Arc<dyn Input<T>>, udf: Arc<U>) -> Result<Self, Error> {
         let fingerprint = behind(input.fingerprint(), "project", &*udf)?;
-        Ok(Self { input, udf, fingerprint })
+        let schema = RowSchema::of::<U::Output>()?;
+        Ok(Self { input, udf, schema, fingerprint })
     }
 }
 
-impl<T, U: Udf<T>> Input<U::Output> for ProjectInput<T, U> {
+impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        &self.schema
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -133,6 +143,9 @@ pub(crate) struct UnionInput<T> {
 impl<T> UnionInput<T> {
     pub(crate) fn new(inputs: [Arc<dyn Input<T>>; 2]) -> Result<Self, Error> {
         let [first, second] = &inputs;
+        if let Some(difference) = first.schema().first_difference(second.schema()) {
+            return Err(rowmark_rows::Error::SchemaMismatch { difference }.into());
+        }
         let fingerprint = extend(Fingerprint::new("rowmark.rows"), "first", first.fingerprint());
         let fingerprint = extend(fingerprint, "second", second.fingerprint());
         let rows = [first.rows()?, second.rows()?];
@@ -143,6 +156,10 @@ impl<T> UnionInput<T> {
 impl<T> Input<T> for UnionInput<T> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        self.inputs[0].schema()
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -208,6 +225,10 @@ impl<T> SliceInput<T> {
 impl<T> Input<T> for SliceInput<T> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    fn schema(&self) -> &RowSchema {
+        self.input.schema()
     }
 
     fn rows(&self) -> Result<u64, Error> {

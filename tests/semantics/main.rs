@@ -12,5 +12,6 @@ mod kill;
 mod progress;
 mod resume;
 mod reuse;
+mod sources;
 mod support;
 mod views;

@@ -1,12 +1,35 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "arrow")]
+mod arrow;
+#[cfg(feature = "arrow")]
+mod columnar;
 mod csv;
 mod error;
+mod file_source;
+mod files;
+#[cfg(feature = "arrow")]
+mod ipc;
+mod json;
 mod memory;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod selection;
 mod source;
-mod stamp;
+mod text;
 
-pub use crate::csv::{CsvOptions, CsvSource};
-pub use error::{Cell, Error};
+#[cfg(feature = "arrow")]
+pub use crate::arrow::ArrowSource;
+pub use crate::csv::{Csv, CsvOptions, CsvSource};
+#[cfg(feature = "parquet")]
+pub use crate::parquet::{Parquet, ParquetSource};
+#[cfg(feature = "arrow")]
+pub use columnar::ColumnarOptions;
+pub use error::{Cell, Error, Place};
+pub use file_source::{Cursor, FileSource, Format};
+pub use files::{DataFile, FileHashes, Files, Limit};
+#[cfg(feature = "arrow")]
+pub use ipc::{ArrowIpc, ArrowIpcSource};
+pub use json::{Json, JsonLayout, JsonOptions, JsonSource};
 pub use memory::MemorySource;
 pub use source::{RowIter, Source};

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rowmark_hashing::{Fingerprint, par_hash_rows};
-use rowmark_rows::RowRange;
-use serde::Serialize;
+use rowmark_hashing::{ContentHash, Fingerprint, par_hash_rows};
+use rowmark_rows::{Row, RowRange, RowSchema, RowType, SchemaGuess};
 
 use crate::{Error, RowIter, Source};
 
@@ -36,16 +35,26 @@ impl<T> fmt::Debug for MemorySource<T> {
     }
 }
 
-impl<T: Serialize + Clone + Send + Sync> Source for MemorySource<T> {
+impl<T: RowType + Clone> Source for MemorySource<T> {
     type Row = T;
 
     fn name(&self) -> String {
         format!("{} values", self.rows.len())
     }
 
+    fn schema(&self) -> Result<RowSchema, Error> {
+        RowSchema::of_or::<T, Error>(|| {
+            let mut rows = self.rows.iter().filter_map(Row::of);
+            let Some(first) = rows.next() else { return Ok(SchemaGuess::new().schema()) };
+            let first = first.columns().schema();
+            let difference = rows.find_map(|row| first.first_difference(row.columns().schema()));
+            let other = |difference| Err(rowmark_rows::Error::SchemaMismatch { difference }.into());
+            difference.map_or_else(|| Ok(first.clone()), other)
+        })
+    }
+
     fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        let content = par_hash_rows(&self.rows)?;
-        Ok(Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short()))
+        Ok(fingerprint(par_hash_rows(&self.rows)?))
     }
 
     fn rows(&self) -> Result<u64, Error> {
@@ -56,4 +65,9 @@ impl<T: Serialize + Clone + Send + Sync> Source for MemorySource<T> {
         let rows = &self.rows[range.start() as usize..range.end() as usize];
         Ok(Box::new(rows.iter().cloned().map(Ok)))
     }
+}
+
+/// The identity of rows in memory, whatever form they have there.
+pub(crate) fn fingerprint(content: ContentHash) -> Fingerprint {
+    Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short())
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use rowmark_hashing::Fingerprint;
-use rowmark_rows::RowRange;
+use rowmark_rows::{RowRange, RowSchema, RowType};
 
 use crate::Error;
 
@@ -48,10 +48,19 @@ pub type RowIter<'a, T> = Box<dyn Iterator<Item = Result<T, Error>> + 'a>;
 /// ```
 pub trait Source: Debug + Send + Sync {
     /// What a row is.
-    type Row;
+    type Row: RowType;
 
     /// A short name for people: in reports, on bars, in errors.
     fn name(&self) -> String;
+
+    /// The schema of the rows: that of their type. A source of [`Row`](rowmark_rows::Row)s, which has none, answers its
+    /// own.
+    ///
+    /// # Errors
+    /// The rows cannot be stored.
+    fn schema(&self) -> Result<RowSchema, Error> {
+        Ok(RowSchema::of::<Self::Row>()?)
+    }
 
     /// The identity of the rows: their content and every option that shapes them. May read all of
     /// the source.

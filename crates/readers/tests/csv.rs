@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use rowmark_readers::{CsvOptions, CsvSource, Error, Source};
-use rowmark_rows::RowRange;
+use rowmark_rows::{Row, RowRange};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, Clone)]
@@ -65,11 +65,108 @@ fn a_bad_line_is_named_with_its_column_and_text() {
         "name,metres\nBern,540\n\n\nBiel,high\n",
         ": line 5, column `metres`, found \"high\": invalid float literal",
     );
-    check_error("title,metres\nBern,540\n", ": line 2: missing field `name`");
     check_error(
         "",
         " is empty: expected a header line with the columns' names; if it has none, set `has_headers(false)`",
     );
+}
+
+#[test]
+fn other_columns_are_told_before_the_first_row_with_both_sides() {
+    check_error(
+        "title,metres\n",
+        ": column `name` is missing; expected {name: string, metres: f64?}, found {title, metres}",
+    );
+    check_error(
+        "metres,name,mayor\n",
+        ": column `mayor` is in no field; add one, or pass over such columns with `skip_extra_columns`; \
+         expected {name: string, metres: f64?}, found {metres, name, mayor}",
+    );
+    let text = "mayor,metres,name\nAda,540,Bern\n";
+    for options in [
+        CsvOptions::new().skip_extra_columns(),
+        CsvOptions::new().unchecked(),
+        CsvOptions::new().columns(["name", "metres"]),
+    ] {
+        let (_folder, source) = open(text, options);
+        assert_eq!(all(&source.unwrap()).unwrap(), [Town { name: "Bern".into(), metres: Some(540.0) }]);
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Nested {
+        name: String,
+        metres: Vec<f64>,
+    }
+    let (folder, _) = open("name,metres\n", CsvOptions::new());
+    let error = CsvSource::<Nested>::open(folder.path().join("towns.csv"), CsvOptions::new()).unwrap_err();
+    assert!(
+        error.to_string().contains("column `metres` is a text, as every cell of a CSV file is"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_line_ends_and_a_missing_last_line_end_do_not_matter() {
+    let expected =
+        [Town { name: "Bern\r\nBE".into(), metres: Some(540.0) }, Town { name: "Oz".into(), metres: None }];
+    for text in
+        ["name,metres\n\"Bern\r\nBE\",540\nOz,", "\u{feff}name,metres\r\n\"Bern\r\nBE\",540\r\n\r\nOz,\r\n"]
+    {
+        let (_folder, source) = open(text, CsvOptions::new());
+        let source = source.unwrap();
+        assert_eq!(all(&source).unwrap(), expected);
+        let second: Vec<_> = source.read(RowRange::new(1, 2)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(second, expected[1..]);
+    }
+}
+
+#[test]
+fn types_of_columns_are_guessed_where_none_are_told() {
+    let text = "id,post code,score,good,note,big,mixed\n\
+                1,01234,1,true,,123456789012345678901,1\n\
+                -2,98765,2.5e3,FALSE,,1,x\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    std::fs::write(&path, text).unwrap();
+    let source = CsvSource::<Row>::open(&path, CsvOptions::new()).unwrap();
+    assert_eq!(
+        source.schema().unwrap().to_string(),
+        "id: i64?, post code: string?, score: f64?, good: bool?, note: string?, big: string?, mixed: string?"
+    );
+    let rows: Vec<String> =
+        source.read(RowRange::new(0, 2)).unwrap().map(|row| row.unwrap().to_string()).collect();
+    assert_eq!(
+        rows[1],
+        "{id: -2, post code: \"98765\", score: 2500, good: false, note: null, big: \"1\", mixed: \"x\"}"
+    );
+    let options = CsvOptions::new().columns(["score", "id"]).rows_max(1);
+    let source = CsvSource::<Row>::open(&path, options.clone()).unwrap();
+    assert_eq!(
+        (source.rows().unwrap(), &*source.schema().unwrap().to_string()),
+        (1, "score: f64?, id: i64?")
+    );
+    let error = CsvSource::<Row>::open(&path, options.columns(["id", "nil"])).unwrap_err().to_string();
+    assert!(error.ends_with("there is no column `nil`; expected {id, nil}, found {id, post code, score, good, note, big, mixed}"), "{error}");
+}
+
+#[test]
+fn a_cell_that_is_not_what_was_guessed_is_an_error_of_its_row() {
+    let mut text = "id\n".to_owned();
+    (0..1500).for_each(|id| {
+        writeln!(text, "{}", if id == 1200 { "none".into() } else { id.to_string() }).unwrap();
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    std::fs::write(&path, text).unwrap();
+    let source = CsvSource::<Row>::open(&path, CsvOptions::new()).unwrap();
+    let rows: Vec<_> = source.read(RowRange::new(1199, 1202)).unwrap().collect();
+    let error = rows[1].as_ref().unwrap_err().to_string();
+    assert!(
+        error.contains(
+            ": line 1202, column `id`, found \"none\": expected a whole number as in the first 1000 rows"
+        ),
+        "{error}"
+    );
+    assert_eq!(rows[2].as_ref().unwrap()["id"].as_i64(), Some(1201));
 }
 
 #[test]
@@ -97,7 +194,7 @@ fn content_and_options_are_the_identity_and_time_stamps_are_not() {
     let first = hash(text, CsvOptions::new());
     assert_eq!(first, hash(text, CsvOptions::new()), "another file with another time stamp");
     assert_ne!(first, hash(text, CsvOptions::new().null("540")));
-    assert_ne!(first, hash(text, CsvOptions::new().delimiter(b';')));
+    assert_ne!(first, hash(text, CsvOptions::new().delimiter(b';').unchecked()));
     assert_ne!(first, hash("name,metres\nBern,541\n", CsvOptions::new()));
 }
 
@@ -105,9 +202,8 @@ fn content_and_options_are_the_identity_and_time_stamps_are_not() {
 fn a_file_that_changed_is_refused() {
     let (folder, source) = open("name,metres\nBern,540\n", CsvOptions::new());
     let source = source.unwrap();
-    source.verify().unwrap();
     source.fingerprint().unwrap();
-    source.rows().unwrap();
+    all(&source).unwrap();
     std::fs::write(folder.path().join("towns.csv"), "name,metres\nBern,540\nBiel,1\n").unwrap();
     for result in [source.rows().map(drop), source.fingerprint().map(drop), source.verify()] {
         assert!(matches!(result, Err(Error::Changed { .. })), "{result:?}");
@@ -131,10 +227,9 @@ fn a_row_is_the_same_wherever_reading_begins() {
 #[test]
 fn a_folder_or_nothing_cannot_be_opened() {
     let folder = tempfile::tempdir().unwrap();
-    for path in [folder.path().to_owned(), folder.path().join("none.csv")] {
-        let error = CsvSource::<Town>::open(&path, CsvOptions::new()).unwrap_err();
-        assert!(matches!(error, Error::Open { .. }), "{error}");
-    }
+    let open = |path: std::path::PathBuf| CsvSource::<Town>::open(path, CsvOptions::new()).unwrap_err();
+    assert!(matches!(open(folder.path().to_owned()), Error::NoFiles { .. }));
+    assert!(matches!(open(folder.path().join("none.csv")), Error::Open { .. }));
 }
 
 proptest! {

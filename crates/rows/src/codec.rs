@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
 use crate::error::{CodecError, Error};
 use crate::shape::Shape;
-use crate::{RowSchema, SchemaDifference, VALUE_COLUMN};
+use crate::{Columns, Row, RowSchema, SchemaDifference, VALUE_COLUMN};
 
 impl RowSchema {
     /// Writes rows into one Arrow batch.
@@ -57,11 +57,15 @@ impl RowSchema {
     /// # Errors
     ///
     /// [`Error::SchemaMismatch`] when the batch does not have this schema, and [`Error::Decode`]
-    /// when its rows cannot be read as `T`.
-    pub fn decode<T: DeserializeOwned>(&self, batch: &RecordBatch) -> Result<Vec<T>, Error> {
+    /// when its rows cannot be read as `T`; for [`Row`] it is
+    /// [`Error::NotDynamic`].
+    pub fn decode<T: DeserializeOwned + 'static>(&self, batch: &RecordBatch) -> Result<Vec<T>, Error> {
         let found = RowSchema::from_arrow(batch.schema());
         if let Some(difference) = self.first_difference(&found) {
             return Err(Error::SchemaMismatch { difference });
+        }
+        if Row::is::<T>() {
+            return Ok(Columns::of(self)?.rows(batch).into_iter().filter_map(Row::cast).collect());
         }
         let form = Form::of_type::<T>();
         if form != Form::Struct && batch.column_by_name(VALUE_COLUMN).is_none() {

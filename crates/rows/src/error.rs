@@ -54,6 +54,26 @@ pub enum Error {
         /// The first difference, seen from the schema that was expected.
         difference: SchemaDifference,
     },
+    /// A column holds what no dynamic value can.
+    #[error("field {field} ({data_type}) cannot be read without a type; read the rows as a struct")]
+    NotDynamic {
+        /// The path of the field.
+        field: String,
+        /// Its type.
+        data_type: String,
+    },
+    /// A value is not of its column's type.
+    #[error("{} is {kind} {text}, where {expected} is expected", FieldName(field))]
+    Cell {
+        /// The path of the field, empty for the row itself.
+        field: String,
+        /// What was expected.
+        expected: String,
+        /// What was found, in a word.
+        kind: &'static str,
+        /// The value that was found, shortened.
+        text: String,
+    },
 }
 
 /// Why a type cannot be stored.

@@ -1,39 +1,45 @@
-//! Rows of a CSV file (RFC 4180, as the `csv` crate reads it), identified by the file's content.
+//! Rows of CSV files (RFC 4180, as the `csv` crate reads it).
 //!
-//! The file is read where it lies and never copied. Its rows are found again by a sparse index of byte
-//! positions, made in one pass when rows are first needed; a chain that has nothing left to do never makes it.
+//! Rows are found again by a sparse index of byte positions, made in one pass when rows are first needed; a chain that
+//! has nothing left to do never makes it.
 
+mod cursor;
 mod index;
 mod options;
-mod rows;
+mod parse;
 
 use std::fmt;
-use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::Read;
+use std::sync::Arc;
 
-use csv::ByteRecord;
-use rowmark_hashing::{ContentHash, Fingerprint, par_hash_reader};
-use rowmark_rows::RowRange;
-use serde::de::DeserializeOwned;
+use csv::{ByteRecord, ErrorKind};
+use rowmark_hashing::Fingerprint;
+use rowmark_rows::{Row, RowSchema, RowType};
 
-use crate::stamp::Stamp;
-use crate::{Error, RowIter, Source};
-use index::Index;
+use crate::Error;
+use crate::file_source::{FileSource, Format};
+use crate::files::{DataFile, Files, Metered};
+use crate::text::{Start, TextIndex};
+use cursor::CsvCursor;
 pub use options::CsvOptions;
-use rows::Rows;
+use parse::{Parse, TypedParse, UntypedParse, check_columns, guess};
 
-/// A CSV file as a source of rows of type `T`, matched to its columns by name.
+/// Endings of the names of CSV files in a folder.
+const EXTENSIONS: [&str; 2] = ["csv", "tsv"];
+
+/// A CSV file, or many, as a source of rows of type `T`, matched to columns by name.
 ///
-/// Columns that `T` has no field for are passed over.
+/// A type other than [`Row`] is compared with the header when the source is opened. For [`Row`] the columns are those of the
+/// first file and their types (truth values, whole and floating-point numbers, texts) are guessed from its first 1,000
+/// rows; any may be missing, as an empty cell says.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("towns.csv");
 /// use rowmark_readers::{CsvOptions, CsvSource, Source};
-/// use rowmark_rows::RowRange;
+/// use rowmark_rows::{Row, RowRange};
 ///
-/// #[derive(serde::Deserialize, Debug, PartialEq)]
+/// #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
 /// struct Town { name: String, metres: Option<f64> }
 ///
 /// std::fs::write(&path, "name,metres\nBern,540\nOz,\n")?;
@@ -41,115 +47,124 @@ use rows::Rows;
 /// assert_eq!(towns.rows()?, 2);
 /// let second: Vec<Town> = towns.read(RowRange::new(1, 2))?.collect::<Result<_, _>>()?;
 /// assert_eq!(second, [Town { name: "Oz".into(), metres: None }]);
+///
+/// let rows = CsvSource::<Row>::open(&path, CsvOptions::new())?;
+/// assert_eq!(rows.schema()?.to_string(), "name: string?, metres: i64?");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct CsvSource<T> {
-    path: PathBuf,
-    options: CsvOptions,
-    /// The first record: the columns' names, or where there are none a row. Every other has as many cells.
-    first: ByteRecord,
-    /// The state of the file when it was opened; in any other it is refused.
-    stamp: Stamp,
-    content: Mutex<Option<ContentHash>>,
-    index: Mutex<Option<Arc<Index>>>,
-    row: PhantomData<fn() -> T>,
+pub type CsvSource<T> = FileSource<Csv<T>>;
+
+/// CSV as a [`Format`]; see [`CsvSource`].
+pub struct Csv<T> {
+    options: Arc<CsvOptions>,
+    schema: RowSchema,
+    /// For each file, how its records become rows.
+    parses: Vec<Arc<dyn Parse<T>>>,
 }
 
-impl<T> CsvSource<T> {
-    /// Opens a file and reads its first record.
+impl<T: RowType> FileSource<Csv<T>> {
+    /// Opens files and reads their first records.
     ///
     /// # Errors
-    /// The file cannot be opened, or has no header although the options say that it has one.
-    pub fn open(path: impl AsRef<Path>, options: CsvOptions) -> Result<Self, Error> {
-        let path = path.as_ref().to_owned();
-        let (file, stamp) = Stamp::open(&path)?;
-        let mut first = ByteRecord::new();
-        let is_there = options
-            .reader(file, false)
-            .read_byte_record(&mut first)
-            .map_err(|error| Error::Read { path: path.clone(), source: error.into() })?;
-        if options.has_headers && !is_there {
-            return Err(Error::NoHeader { path });
+    /// A file cannot be opened, has no header although the options say that it has one, or has other columns than `T` or
+    /// than the first file.
+    pub fn open(files: impl Into<Files>, options: CsvOptions) -> Result<Self, Error> {
+        let paths = files.into().find(&EXTENSIONS)?;
+        let files: Vec<DataFile> = paths.iter().map(|path| DataFile::open(path)).collect::<Result<_, _>>()?;
+        let options = Arc::new(options);
+        let schema = RowSchema::of_or::<T, Error>(|| guess(&files[0], &options))?;
+        let mut parses: Vec<Arc<dyn Parse<T>>> = Vec::new();
+        for file in &files {
+            let first = first_record(file, &options)?;
+            parses.push(if Row::is::<T>() {
+                Arc::new(UntypedParse::new(file, first, &options, &schema)?)
+            } else {
+                check_columns(file, &first, &options, &schema)?;
+                Arc::new(TypedParse::new(first, &options))
+            });
         }
-        let (content, index) = Default::default();
-        Ok(Self { path, options, first, stamp, content, index, row: PhantomData })
-    }
-
-    /// The columns' names, where the file has them.
-    fn headers(&self) -> Option<&ByteRecord> {
-        self.options.has_headers.then_some(&self.first)
-    }
-
-    fn content(&self) -> Result<ContentHash, Error> {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(content) = *content {
-            self.verify_stamp()?;
-            return Ok(content);
-        }
-        let file = self.stamp.reopen(&self.path)?;
-        let hash = par_hash_reader(file).map_err(|source| Error::Read { path: self.path.clone(), source })?;
-        self.verify_stamp()?;
-        Ok(*content.insert(hash))
-    }
-
-    fn index(&self) -> Result<Arc<Index>, Error> {
-        let mut known = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = &*known {
-            self.verify_stamp()?;
-            return Ok(Arc::clone(index));
-        }
-        let file = self.stamp.reopen(&self.path)?;
-        let index = Index::read(file, &self.options)
-            .map_err(|error| Error::Read { path: self.path.clone(), source: error.into() })?;
-        self.verify_stamp()?;
-        Ok(Arc::clone(known.insert(Arc::new(index))))
-    }
-
-    fn verify_stamp(&self) -> Result<(), Error> {
-        self.stamp.reopen(&self.path).map(drop)
+        let rows_max = options.selection.rows_max;
+        Ok(Self::new(files, Csv { options, schema, parses }, rows_max))
     }
 }
 
-impl<T> fmt::Debug for CsvSource<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CsvSource").field("path", &self.path).field("options", &self.options).finish()
+impl<T> fmt::Debug for Csv<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Csv").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
-impl<T: DeserializeOwned> Source for CsvSource<T> {
+impl<T: RowType> Format for Csv<T> {
     type Row = T;
+    type Index = TextIndex;
+    type Cursor = CsvCursor<T>;
 
-    fn name(&self) -> String {
-        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    const DOMAIN: &'static str = "rowmark.source.csv";
+
+    fn identify(&self, fingerprint: Fingerprint) -> Result<Fingerprint, Error> {
+        self.options.identify(fingerprint)
     }
 
-    fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        let (content, options) = (self.content()?, &self.options);
-        let shown = format_args!("{} {} ({} bytes)", self.name(), content.short(), self.stamp.bytes);
-        Ok(Fingerprint::new("rowmark.source.csv")
-            .with_hash("content", content, shown)
-            .with("delimiter", &(options.delimiter as char))?
-            .with("has_headers", &options.has_headers)?
-            .with("null", &options.null)?)
+    fn schema(&self) -> Result<RowSchema, Error> {
+        Ok(self.schema.clone())
     }
 
-    fn rows(&self) -> Result<u64, Error> {
-        Ok(self.index()?.rows)
+    fn index(&self, _number: usize, file: &DataFile) -> Result<(u64, TextIndex), Error> {
+        let index = index::read(file, &self.options)?;
+        Ok((index.rows, index))
     }
 
-    fn read(&self, range: RowRange) -> Result<RowIter<'_, T>, Error> {
-        let Some(start) = self.index()?.start_before(range.start()) else {
-            return Ok(Box::new(std::iter::empty()));
-        };
-        let mut file = self.stamp.reopen(&self.path)?;
-        let start =
-            start.seek(&mut file).map_err(|source| Error::Read { path: self.path.clone(), source })?;
-        let mut rows = Rows::new(self, file, start);
-        rows.pass_over(range.start() % index::STRIDE)?;
-        Ok(Box::new(rows.take(usize::try_from(range.len()).unwrap_or(usize::MAX))))
+    fn begins_at(&self, _index: &TextIndex, row: u64) -> u64 {
+        TextIndex::begins_at(row)
     }
 
-    fn verify(&self) -> Result<(), Error> {
-        self.verify_stamp()
+    fn open(
+        &self,
+        number: usize,
+        file: &DataFile,
+        index: &TextIndex,
+        row: u64,
+    ) -> Result<CsvCursor<T>, Error> {
+        CsvCursor::open(file, &self.options, Arc::clone(&self.parses[number]), index.start(row))
     }
+}
+
+/// What a parser has read when it begins: a line break before the text. It drops a byte order mark at its very
+/// beginning, which there may be data.
+const PARSER_START: Start = Start { byte: 1, lines_before: 1 };
+
+/// Text behind a line break.
+type Text = std::io::Chain<&'static [u8], Box<dyn Read + Send>>;
+
+fn parser(text: Box<dyn Read + Send>, options: &CsvOptions) -> csv::Reader<Metered<Text>> {
+    options.parser(b"\n".chain(text))
+}
+
+/// The first record: the columns' names, or where there are none a row. Every other has as many cells.
+fn first_record(file: &DataFile, options: &CsvOptions) -> Result<ByteRecord, Error> {
+    let mut first = ByteRecord::new();
+    let is_there = parser(file.text(0)?, options)
+        .read_byte_record(&mut first)
+        .map_err(|error| csv_error(file, error).at(crate::Place::Line(1)))?;
+    if options.has_headers && !is_there {
+        return Err(Error::NoHeader { path: file.path().to_owned() });
+    }
+    Ok(first)
+}
+
+/// The names of the columns, or their numbers from 1.
+fn names(first: &ByteRecord, options: &CsvOptions) -> Vec<String> {
+    if options.has_headers {
+        first.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    } else {
+        (1..=first.len()).map(|number| number.to_string()).collect()
+    }
+}
+
+fn csv_error(file: &DataFile, error: csv::Error) -> Error {
+    let source = match error.into_kind() {
+        ErrorKind::Io(source) => source,
+        other => std::io::Error::other(format!("{other:?}")),
+    };
+    Error::read(file.path(), source)
 }

@@ -1,0 +1,321 @@
+//! Where chains begin: every `read_*` builds a source and reads no more of it than is needed to know its columns.
+
+use std::sync::Arc;
+
+use rowmark_hashing::Fingerprint;
+#[cfg(feature = "arrow")]
+use rowmark_readers::ColumnarOptions;
+use rowmark_readers::{
+    CsvOptions, CsvSource, FileSource, Files, Format, JsonOptions, JsonSource, MemorySource, Source,
+};
+use rowmark_rows::{Columns, RowSchema, RowType};
+use rowmark_warehouse::Table;
+
+use crate::chain::Chain;
+use crate::dataset::StoredDataset;
+use crate::input::{Input, TableInput};
+use crate::session::Session;
+use crate::stage::{Run, SourceStage, Stage};
+use crate::{Error, Result};
+
+impl Session {
+    /// Reads rows from CSV files with a header line and commas: one, a list, a folder or a pattern, compressed or not.
+    ///
+    /// With [`Row`](rowmark_rows::Row) in the place of a type the columns are the file's and their types are guessed. For
+    /// any other type the header is compared with its fields.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// # let towns = folder.path().join("towns.csv");
+    /// use rowmark::prelude::*;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Town { name: String, metres: Option<f64> }
+    ///
+    /// std::fs::write(&towns, "name,metres\nBern,540\nOz,\n")?;
+    /// let metres = udf!("metres", |town: &Town| town.metres.unwrap_or(0.0));
+    /// assert_eq!(session.read_csv::<Town>(&towns)?.map(metres).collect()?, [540.0, 0.0]);
+    ///
+    /// let names = udf!("names", |town: &Row| town["name"].to_string());
+    /// assert_eq!(session.read_csv::<Row>(&towns)?.map(names).collect()?, ["\"Bern\"", "\"Oz\""]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be opened, has no header or other columns than `T` has fields, or `T` cannot be stored.
+    pub fn read_csv<T: RowType>(&self, files: impl Into<Files>) -> Result<Chain<T>> {
+        self.read_csv_with(files, CsvOptions::new())
+    }
+
+    /// Reads rows from CSV files of another dialect, or some of their columns or rows.
+    ///
+    /// # Errors
+    /// As [`read_csv`](Self::read_csv).
+    pub fn read_csv_with<T: RowType>(
+        &self,
+        files: impl Into<Files>,
+        options: CsvOptions,
+    ) -> Result<Chain<T>> {
+        Ok(self.read_files(CsvSource::<T>::open(files, options)?))
+    }
+
+    /// Reads rows from JSON files, which have a row on each line or are an array of rows: one file, a list, a folder or a
+    /// pattern, compressed or not.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// # let towns = folder.path().join("towns.jsonl");
+    /// use rowmark::prelude::*;
+    ///
+    /// std::fs::write(&towns, "{\"name\": \"Bern\", \"at\": [46.9, 7.4]}\n{\"name\": \"Oz\"}\n")?;
+    /// let saved = session
+    ///     .read_json::<Row>(&towns)?
+    ///     .filter(udf!("known", |town: &Row| !town["at"].is_null()))
+    ///     .save("known-towns")?;
+    /// assert_eq!(saved.rows(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be opened, its first rows are not of type `T`, or `T` cannot be stored.
+    pub fn read_json<T: RowType>(&self, files: impl Into<Files>) -> Result<Chain<T>> {
+        self.read_json_with(files, JsonOptions::new())
+    }
+
+    /// Reads rows from JSON files of a given layout, or some of their columns or rows.
+    ///
+    /// # Errors
+    /// As [`read_json`](Self::read_json).
+    pub fn read_json_with<T: RowType>(
+        &self,
+        files: impl Into<Files>,
+        options: JsonOptions,
+    ) -> Result<Chain<T>> {
+        Ok(self.read_files(JsonSource::<T>::open(files, options)?))
+    }
+
+    /// Reads rows from Parquet files: one, a list, a folder or a pattern.
+    ///
+    /// Only the columns that are read are looked at, and a run that continues begins at the row group in which the first
+    /// missing row is. A conversion that could lose something is refused; times, dates and decimals come as texts.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Made { id: u32, day: Option<String>, price: Option<String> }
+    ///
+    /// let some = rowmark::readers::ColumnarOptions::new().skip_extra_columns();
+    /// let made = session.read_parquet_with::<Made>("crates/readers/tests/data/duckdb.parquet", some)?.collect()?;
+    /// assert_eq!((made[7].day.as_deref(), made[7].price.as_deref()), (Some("2024-03-06"), Some("8.75")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be opened, is no Parquet file, or has other columns than `T` has fields.
+    #[cfg(feature = "parquet")]
+    pub fn read_parquet<T: RowType>(&self, files: impl Into<Files>) -> Result<Chain<T>> {
+        self.read_parquet_with(files, ColumnarOptions::new())
+    }
+
+    /// Reads some columns or rows of Parquet files; see [`read_parquet`](Self::read_parquet).
+    ///
+    /// # Errors
+    /// As [`read_parquet`](Self::read_parquet).
+    #[cfg(feature = "parquet")]
+    pub fn read_parquet_with<T: RowType>(
+        &self,
+        files: impl Into<Files>,
+        options: ColumnarOptions,
+    ) -> Result<Chain<T>> {
+        Ok(self.read_files(rowmark_readers::ParquetSource::<T>::open(files, options)?))
+    }
+
+    /// Reads rows from Arrow IPC files (Feather) or streams: one, a list, a folder or a pattern.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let made = session.read_arrow_ipc::<Row>("crates/readers/tests/data/pyarrow.arrow")?.collect()?;
+    /// assert_eq!(made[2]["at"].as_str(), Some("2024-07-01T12:30:00.123456Z"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A file cannot be opened, is no Arrow IPC file, or has other columns than `T` has fields.
+    #[cfg(feature = "arrow")]
+    pub fn read_arrow_ipc<T: RowType>(&self, files: impl Into<Files>) -> Result<Chain<T>> {
+        self.read_arrow_ipc_with(files, ColumnarOptions::new())
+    }
+
+    /// Reads some columns or rows of Arrow IPC files; see [`read_arrow_ipc`](Self::read_arrow_ipc).
+    ///
+    /// # Errors
+    /// As [`read_arrow_ipc`](Self::read_arrow_ipc).
+    #[cfg(feature = "arrow")]
+    pub fn read_arrow_ipc_with<T: RowType>(
+        &self,
+        files: impl Into<Files>,
+        options: ColumnarOptions,
+    ) -> Result<Chain<T>> {
+        Ok(self.read_files(rowmark_readers::ArrowIpcSource::<T>::open(files, options)?))
+    }
+
+    /// Reads rows from Arrow record batches, which is what data frames of other libraries hand over. It is the same source
+    /// as [`read_records`](Self::read_records) of the same rows.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    /// use rowmark::rows::RowSchema;
+    ///
+    /// let batch = RowSchema::of::<(u64, String)>()?.encode(&[(7, "seven".to_owned())])?;
+    /// let rows = session.read_arrow::<(u64, String)>(vec![batch])?.collect()?;
+    /// assert_eq!(rows, [(7, "seven".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Their columns are not the fields of `T`, or not the same in all batches.
+    #[cfg(feature = "arrow")]
+    pub fn read_arrow<T: RowType>(&self, batches: Vec<arrow_array::RecordBatch>) -> Result<Chain<T>> {
+        Ok(self.read(rowmark_readers::ArrowSource::new(batches)?))
+    }
+
+    /// Reads rows from a slice. The same rows are the same source in any process.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// assert_eq!(session.read_values(&[1, 2, 3]).collect()?, [1, 2, 3]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_values<T: RowType + Clone>(&self, rows: &[T]) -> Chain<T> {
+        self.read(MemorySource::new(rows))
+    }
+
+    /// Reads rows from a vector. The same rows are the same source in any process.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// let towns = vec![("Bern".to_owned(), 540), ("Biel".to_owned(), 434)];
+    /// assert_eq!(session.read_records(towns).save("towns")?.rows(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_records<T: RowType + Clone>(&self, rows: Vec<T>) -> Chain<T> {
+        self.read(MemorySource::new(rows))
+    }
+
+    fn read_files<F: Format + 'static>(&self, source: FileSource<F>) -> Chain<F::Row> {
+        match self.file_hashes() {
+            Some(hashes) => self.read(source.remember(hashes)),
+            None => self.read(source),
+        }
+    }
+
+    /// Reads rows from a source of the user's own; the example `custom_source` makes one.
+    pub fn read<S: Source<Row: RowType> + 'static>(&self, source: S) -> Chain<S::Row> {
+        Chain::new(self, SourceStage(Arc::new(source)))
+    }
+
+    /// Reads the rows of a saved dataset: of one version, or of the latest.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// session.read_values(&[1u64, 2]).save("numbers")?;
+    /// assert_eq!(session.read_dataset::<u64>("numbers", None)?.collect()?, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such dataset, its table is gone or damaged, or its rows are not of type `T`.
+    pub fn read_dataset<T: RowType>(&self, name: &str, version: Option<u32>) -> Result<Chain<T>> {
+        Ok(Chain::new(self, StoredDataset::open::<T>(self, name, version)?))
+    }
+
+    /// Reads the rows of a finished table, of this store or of another. It is not changed and not copied, and has to be
+    /// there whenever the chain runs.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// use rowmark::Session;
+    /// use rowmark::warehouse::{FileWarehouse, TableFilter, Warehouse};
+    ///
+    /// Session::open(folder.join("theirs"))?.read_values(&[1u64, 2]).save("numbers")?;
+    ///
+    /// let theirs = FileWarehouse::open(folder.join("theirs/tables"))?;
+    /// let name = theirs.list(&TableFilter::Datasets)?.remove(0);
+    /// let table = theirs.open_table(&name)?.expect("it was just listed");
+    /// let session = Session::open(folder.join("ours"))?;
+    /// assert_eq!(session.read_table::<u64>(&table)?.collect()?, [1, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The table is not sealed, or its rows are not of type `T`.
+    pub fn read_table<T: RowType>(&self, table: &Table) -> Result<Chain<T>> {
+        Ok(Chain::new(self, StoredTable::open::<T>(self, table)?))
+    }
+}
+
+/// A sealed table of any store as a source.
+struct StoredTable {
+    session: Session,
+    table: Table,
+    schema: RowSchema,
+    fingerprint: Fingerprint,
+}
+
+impl StoredTable {
+    fn open<T: RowType>(session: &Session, table: &Table) -> Result<Self> {
+        let name = table.name().to_string();
+        let Some(seal) = table.seal() else { return Err(Error::NotFinished { table: name }) };
+        let schema = schema_of::<T>(table.schema())?;
+        if let Some(difference) = schema.first_difference(table.schema()) {
+            return Err(Error::OtherRows { name, difference });
+        }
+        let fingerprint = Fingerprint::new("rowmark.rows")
+            .with_hash(
+                "table content",
+                seal.content_hash,
+                format_args!("{name} {}", seal.content_hash.short()),
+            )
+            .with_hash("row schema", schema.content_hash(), &schema);
+        Ok(Self { session: session.clone(), table: table.clone(), schema, fingerprint })
+    }
+}
+
+impl<T: RowType> Stage<T> for StoredTable {
+    fn name(&self) -> String {
+        self.table.name().to_string()
+    }
+
+    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+        let Self { session, table, schema, fingerprint } = self;
+        Ok(Arc::new(TableInput {
+            session: session.clone(),
+            checkpoint: None,
+            table: table.clone(),
+            schema: schema.clone(),
+            fingerprint: fingerprint.clone(),
+        }))
+    }
+}
+
+/// The schema of `T`, or where `T` has none the one that was found, if rows without a type can have it.
+pub(crate) fn schema_of<T: RowType>(found: &RowSchema) -> Result<RowSchema> {
+    RowSchema::of_or::<T, Error>(|| {
+        Columns::of(found)?;
+        Ok(found.clone())
+    })
+}
