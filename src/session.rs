@@ -161,11 +161,18 @@ impl Session {
         if let Some(job) = &state.job {
             return Ok(job.clone());
         }
-        let name = &self.inner.settings.job_name;
-        let predecessor = self.metastore().find_last_job(name)?;
-        let job = Job {
+        let predecessor = self.metastore().find_last_job(&self.inner.settings.job_name)?;
+        let job = self.next_job(predecessor);
+        self.metastore().create_job(&job)?;
+        tracing::info!(job = %job.id, name = %job.name, "job began");
+        Ok(state.job.insert(job).clone())
+    }
+
+    /// The job that this session begins, as a rerun of another.
+    pub(crate) fn next_job(&self, predecessor: Option<Job>) -> Job {
+        Job {
             id: JobId::new(),
-            name: name.clone(),
+            name: self.inner.settings.job_name.clone(),
             run_group: predecessor.as_ref().map_or_else(RunGroupId::new, |earlier| earlier.run_group),
             predecessor: predecessor.map(|earlier| earlier.id),
             status: JobStatus::Running,
@@ -173,10 +180,7 @@ impl Session {
             finished_at: None,
             error: None,
             process: std::process::id(),
-        };
-        self.metastore().create_job(&job)?;
-        tracing::info!(job = %job.id, name = %job.name, "job began");
-        Ok(state.job.insert(job).clone())
+        }
     }
 
     /// Waits until no other thread runs a step with this identity, and keeps others out.

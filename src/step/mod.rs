@@ -26,11 +26,13 @@ mod finish;
 pub(crate) mod fold;
 pub(crate) mod groups;
 pub(crate) mod in_order;
+mod plan;
 pub(crate) mod rows;
 pub(crate) mod sorted;
 pub(crate) mod work;
 
 use failures::{FailedRow, Failures};
+pub use plan::StepPlan;
 use work::{Computation, Work, Workers};
 
 /// Rows to be computed and stored, with the identity of how.
@@ -86,35 +88,74 @@ struct StepRun<'a> {
 impl Step<'_> {
     /// Finds the step's result or makes it.
     pub(crate) fn run(&self, session: &Session) -> Result<Stored> {
+        let hash_partial = self.partial()?.hash();
+        let _guard = session.enter_step(hash_partial);
+        self.of_job(session, session.begin_job()?)?.decide()
+    }
+
+    /// Says what `run` would do. Nothing is changed.
+    pub(crate) fn plan(&self, session: &Session) -> Result<(StepPlan, Stored)> {
+        let job = session.job().unwrap_or_else(|| session.next_job(None));
+        self.of_job(session, job)?.plan()
+    }
+
+    /// The identity without the code.
+    fn partial(&self) -> Result<Fingerprint> {
         let partial = extend(Fingerprint::new("rowmark.step"), "input", self.input)
             .with("step", self.kind)?
             .with("name", self.name)?
             .with_hash("output schema", self.schema.content_hash(), self.schema);
-        let partial = extend(partial, "udf", self.parameters);
+        Ok(extend(partial, "udf", self.parameters))
+    }
+
+    fn of_job<'a>(&'a self, session: &'a Session, job: Job) -> Result<StepRun<'a>> {
+        let partial = self.partial()?;
         let output = extend(partial.clone(), "udf", self.code);
-        let (hash_partial, hash_output) = (partial.hash(), output.hash());
-        let _guard = session.enter_step(hash_partial);
-        let job = session.begin_job()?;
-        let lineage = session.lineage()?;
-        let run = StepRun {
+        let mut lineage = session.lineage()?;
+        if lineage.first() != Some(&job.id) {
+            lineage.insert(0, job.id); // a job that has not begun
+        }
+        Ok(StepRun {
             session,
             step: self,
             job,
             lineage,
+            hash_partial: partial.hash(),
             partial,
-            hash_partial,
+            hash_output: output.hash(),
             output,
-            hash_output,
             code: self.code.hash(),
             started: Instant::now(),
-        };
-        run.decide()
+        })
     }
+}
+
+/// What is there of a step's rows.
+pub(super) enum Found {
+    All(Checkpoint, Table),
+    Some(Checkpoint, Table),
+    /// Nothing that can be used, and why.
+    Nothing(String),
 }
 
 impl StepRun<'_> {
     fn decide(&self) -> Result<Stored> {
         self.roll_forward()?;
+        let (found, lost) = self.look()?;
+        for told in lost {
+            self.session.warn(self.step.name, told)?;
+        }
+        match found {
+            Found::All(checkpoint, table) => self.skip(checkpoint, table),
+            Found::Some(checkpoint, table) => self.compute(self.continue_from(&checkpoint, &table)?),
+            Found::Nothing(reason) => {
+                self.compute(Begun { writer: self.start()?, decision: Decision::Run, reason, from: None })
+            }
+        }
+    }
+
+    /// Looks for the best of what is there. Also tells of tables that are gone or damaged.
+    fn look(&self) -> Result<(Found, Vec<String>)> {
         let metastore = self.session.metastore();
         let records: Vec<Checkpoint> =
             metastore.find_by_partial(self.hash_partial)?.into_iter().filter(Checkpoint::is_active).collect();
@@ -132,7 +173,7 @@ impl StepRun<'_> {
         };
         let choices = choices(lookup, &records)
             .map_err(|SameName| Error::SameName { step: self.step.name.to_owned() })?;
-        let mut lost = None;
+        let mut lost = Vec::new();
         let work = self.step.work;
         for choice in choices {
             if matches!(choice, Choice::Continue(_)) && !work.is_resumable() {
@@ -140,21 +181,17 @@ impl StepRun<'_> {
             }
             let (Choice::Skip(checkpoint) | Choice::Continue(checkpoint)) = &choice;
             match (self.open_table(checkpoint)?, choice) {
-                (Ok(table), Choice::Skip(checkpoint)) => return self.skip(checkpoint, table),
+                (Ok(table), Choice::Skip(checkpoint)) => return Ok((Found::All(checkpoint, table), lost)),
                 // A running state cannot be rid of the rows that other code took into it.
                 (Ok(table), Choice::Continue(_)) if work.is_cumulative() && self.leaves_out_rows(&table) => {}
                 (Ok(table), Choice::Continue(checkpoint)) => {
-                    return self.compute(self.continue_from(&checkpoint, &table)?);
+                    return Ok((Found::Some(checkpoint, table), lost));
                 }
-                (Err(told), _) => {
-                    self.session.warn(self.step.name, told.clone())?;
-                    lost = Some(told);
-                }
+                (Err(told), _) => lost.push(told),
             }
         }
-        let reason = lost.map_or_else(|| self.why_not_reused(), Ok)?;
-        let writer = self.start()?;
-        self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
+        let reason = lost.last().cloned().map_or_else(|| self.why_not_reused(), Ok)?;
+        Ok((Found::Nothing(reason), lost))
     }
 
     /// Finishes what an earlier attempt of this job has sealed and, because a write failed, not promoted. What other
@@ -184,10 +221,7 @@ impl StepRun<'_> {
             StepReport {
                 step: self.step.name.to_owned(),
                 decision: Decision::Skipped,
-                reason: match from {
-                    None => "done before in this job".to_owned(),
-                    Some(job) => format!("done by job {job}"),
-                },
+                reason: done_by(from),
                 reused_from: from,
                 rows_in: checkpoint.counts.rows_in,
                 rows_reused: checkpoint.counts.rows_in - checkpoint.rows_failed,
@@ -224,6 +258,7 @@ impl StepRun<'_> {
             self.session.warn(self.step.name, format!("of the table {from} {dropped}"))?;
         }
         let is_other_job = checkpoint.job != self.job.id;
+        let reason = self.why_continued(checkpoint, table);
         let is_pure = self.is_pure(table);
         if self.session.settings().mixed_code == MixedCode::Fail && !is_pure {
             return Err(Error::MixedCode { step: self.step.name.to_owned() });
@@ -247,17 +282,18 @@ impl StepRun<'_> {
         }
         let mut writer = warehouse.resume(&mine)?;
         writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
+        let from = is_other_job.then_some(checkpoint.job);
+        Ok(Begun { writer, decision: Decision::Continued, reason, from })
+    }
+
+    /// Whose rows a step continues from, in words.
+    fn why_continued(&self, checkpoint: &Checkpoint, table: &Table) -> String {
         let what = if checkpoint.kind == CheckpointKind::Partial { "progress" } else { "finished rows" };
-        Ok(Begun {
-            writer,
-            decision: Decision::Continued,
-            reason: match (is_other_job, is_pure) {
-                (true, true) => format!("{what} of job {}", checkpoint.job),
-                (true, false) => format!("{what} of job {}, by other code", checkpoint.job),
-                (false, _) => format!("{what} of this job"),
-            },
-            from: is_other_job.then_some(checkpoint.job),
-        })
+        match (checkpoint.job != self.job.id, self.is_pure(table)) {
+            (true, true) => format!("{what} of job {}", checkpoint.job),
+            (true, false) => format!("{what} of job {}, by other code", checkpoint.job),
+            (false, _) => format!("{what} of this job"),
+        }
     }
 
     /// Whether this code made all the rows of a table.
@@ -422,4 +458,9 @@ fn unsettled(writer: &dyn TableWriter, failures: &Failures, all: RowRange) -> Ro
     let mut settled = writer.processed().clone();
     settled.extend(failures.rows());
     settled.missing_in(all)
+}
+
+/// Why a step is skipped, in words.
+fn done_by(job: Option<JobId>) -> String {
+    job.map_or_else(|| "done before in this job".to_owned(), |job| format!("done by job {job}"))
 }

@@ -5,6 +5,7 @@
 
 mod death;
 mod ends;
+mod explain;
 mod housekeeping;
 mod identity;
 mod job;
