@@ -70,8 +70,8 @@ pub enum Error {
     Row {
         /// The row's number.
         row: u64,
-        /// Why.
-        source: Box<RowError>,
+        /// Why: something on the way answered an error, or panicked.
+        source: Box<rowmark_executor::Failure<RowError>>,
     },
     /// Rows could not be sorted or stored.
     #[error(transparent)]

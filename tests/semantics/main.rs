@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod ends;
 mod identity;
 mod job;
 mod kill;
