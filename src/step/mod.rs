@@ -299,6 +299,8 @@ impl StepRun<'_> {
         match outcome.and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered)) {
             Ok((table, checkpoint)) => {
                 report.codes.clone_from(&checkpoint.codes);
+                // A row that failed beyond what a `limit` asked for is no failure.
+                report.rows_failed = checkpoint.rows_failed;
                 let report =
                     self.session.told(kind, StepReport { elapsed: self.started.elapsed(), ..report })?;
                 Ok(Stored { table, checkpoint, report })

@@ -11,3 +11,4 @@ mod progress;
 mod resume;
 mod reuse;
 mod support;
+mod views;
