@@ -78,9 +78,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Whether a failed row is recorded instead of ending the run.
-    pub(crate) fn records_failures(&self) -> bool {
-        self.options.on_error != OnError::Fail
+    /// How many rows may fail without ending the run.
+    pub(crate) fn failures_max(&self) -> u64 {
+        match self.options.on_error {
+            OnError::Record { failures_max } => failures_max,
+            _ => 0,
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl StepRun<'_> {
             ignore_checkpoints: settings.ignore_checkpoints,
             reset: settings.reset,
             reuse: settings.reuse,
-            accepts_failures: settings.records_failures(),
+            failures_max: settings.failures_max(),
             retries_failed: self.step.retries_failed,
         };
         let choices = choices(lookup, &records)
@@ -315,12 +315,13 @@ impl StepRun<'_> {
     /// The recorded failures that this run leaves as they are.
     fn failures(&self, processed: &RowRanges) -> Result<Failures> {
         let table = self.failures_table();
-        let keeps = self.session.settings().records_failures() && !self.step.retries_failed;
-        let recorded = if keeps {
-            failures::rows_of(&failures::read(self.session.warehouse(), &table, processed)?)
-        } else {
-            RowRanges::new()
-        };
+        let mut recorded = RowRanges::new();
+        if !self.step.retries_failed {
+            recorded = failures::rows_of(&failures::read(self.session.warehouse(), &table, processed)?);
+        }
+        if recorded.rows() > self.session.settings().failures_max() {
+            recorded = RowRanges::new(); // they are tried again
+        }
         Ok(Failures::new(self.session, table, CodeId::new(self.code), recorded))
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
-use rowmark_executor::{Computed, FailedRow as Failed, Sink, Task};
+use rowmark_executor::{Computed, FailedRow as Failed, Failure, Sink, Task};
 use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
@@ -37,6 +37,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
             writer: &mut *at.writer,
             failures: &mut *at.failures,
             input: self.input,
+            reader: None,
             code: at.code,
         };
         workers.run(&at.missing, self, &mut sink, &workers.options())?;
@@ -102,15 +103,26 @@ struct TableSink<'a, In> {
     writer: &'a mut dyn TableWriter,
     failures: &'a mut Failures,
     input: &'a dyn Input<In>,
+    /// Reads rows that failed, to show them.
+    reader: Option<Box<dyn Reader<In> + 'a>>,
     code: CodeId,
 }
 
 impl<In: RowType> TableSink<'_, In> {
-    /// The row as JSON, if it can be read and shown.
-    fn shown(&self, row: u64) -> Option<String> {
-        let mut reader = self.input.reader().ok()?;
-        let row = reader.read(RowRange::new(row, row + 1)).ok()?.next()?.ok()??;
-        serde_json::to_string(&row).ok()
+    /// The row as JSON, if it can be read and shown: it may be what is on the way to the UDF that failed, or panicked.
+    fn shown(&mut self, row: u64) -> Option<String> {
+        let mut reader = self.reader.take();
+        let row = Failure::<RowError>::catch(|| {
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                none => none.insert(self.input.reader()?),
+            };
+            let row = reader.read(RowRange::new(row, row + 1))?.next().transpose()?.flatten();
+            Ok(row.and_then(|row| serde_json::to_string(&row).ok()))
+        });
+        let shown = row.ok()?;
+        self.reader = reader;
+        shown
     }
 }
 
@@ -128,9 +140,10 @@ impl<In: RowType> Sink for TableSink<'_, In> {
 
     fn record(&mut self, Failed { row, attempts, failure, .. }: Failed<RowError>) -> Result<(), CommitError> {
         self.input.verify()?;
+        let input = self.shown(row).map(|text| cut(text, INPUT_BYTES_MAX));
         self.failures.add(FailedRow {
             row,
-            input: self.shown(row).map(|text| cut(text, INPUT_BYTES_MAX)),
+            input,
             error: cut(text_of(&failure), ERROR_BYTES_MAX),
             attempts,
             code: self.code.hash().to_string(),

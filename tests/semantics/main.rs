@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod ends;
+mod failures;
 mod identity;
 mod job;
 mod kill;
+mod kinds;
 mod progress;
 mod resume;
 mod reuse;
