@@ -39,7 +39,8 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Work for FoldWork<'_, S, 
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
         let saved = last_state(at, self.schema)?;
-        let state = Mutex::new(saved.unwrap_or_else(|| self.initial.clone()));
+        let state = saved.unwrap_or_else(|| self.initial.clone());
+        let state = Mutex::new(Running { state, is_whole: true });
         let task = FoldTask { work: self, state };
         let mut states = States { writer: &mut *at.writer, input: self.input, code: at.code };
         // Rows in their order, and none twice: a call that failed may have changed half of the state.
@@ -77,12 +78,19 @@ fn read_state<S: RowType>(table: &Table, schema: &RowSchema, step: &str) -> Resu
 
 struct FoldTask<'a, S, T, U> {
     work: &'a FoldWork<'a, S, T, U>,
-    /// The state after the rows that were computed; there is one worker.
-    state: Mutex<S>,
+    /// There is one worker.
+    state: Mutex<Running<S>>,
+}
+
+/// The state after the rows that were computed.
+struct Running<S> {
+    state: S,
+    /// No call is on the way, or has failed and left half of its row in the state.
+    is_whole: bool,
 }
 
 impl<S, T, U> FoldTask<'_, S, T, U> {
-    fn state(&self) -> MutexGuard<'_, S> {
+    fn state(&self) -> MutexGuard<'_, Running<S>> {
         // After a panic the run ends, and the state is not used again.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +99,8 @@ impl<S, T, U> FoldTask<'_, S, T, U> {
 impl<'t, S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Task for FoldTask<'t, S, T, U> {
     type Worker = Box<dyn Reader<T> + 't>;
     type Row = ();
-    type Batch = Batch;
+    /// None if the state after these rows is lost, since the call behind them has changed it and failed.
+    type Batch = Option<Batch>;
     type Error = RowError;
 
     fn setup(&self) -> Result<Self::Worker, RowError> {
@@ -106,16 +115,23 @@ impl<'t, S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Task for FoldTask<'t,
         let udf = self.work.udf;
         Ok(reader.read(RowRange::from(range))?.map(|row| {
             if let Some(row) = row? {
-                udf.fold(&mut self.state(), &row)
+                let mut running = self.state();
+                running.is_whole = false;
+                udf.fold(&mut running.state, &row)
                     .map_err(|source| RowError::of_udf(udf.identity().name(), source))?;
+                running.is_whole = true;
             }
             Ok(Computed::from(()))
         }))
     }
 
-    fn pack(&self, range: Range<u64>, _: Vec<()>) -> Result<Batch, RowError> {
-        let state = self.work.schema.encode(std::slice::from_ref(&*self.state()))?;
-        Ok(Batch { range: RowRange::from(range), rows: state })
+    fn pack(&self, range: Range<u64>, _: Vec<()>) -> Result<Option<Batch>, RowError> {
+        let running = self.state();
+        if !running.is_whole {
+            return Ok(None);
+        }
+        let state = self.work.schema.encode(std::slice::from_ref(&running.state))?;
+        Ok(Some(Batch { range: RowRange::from(range), rows: state }))
     }
 
     fn is_of_the_row(&self, _: &RowError) -> bool {
@@ -135,9 +151,10 @@ struct States<'a, T> {
 }
 
 impl<T> Gather for States<'_, T> {
-    type Batch = Batch;
+    type Batch = Option<Batch>;
 
-    fn append(&mut self, Batch { range, rows }: Batch) -> Result<u64, CommitError> {
+    fn append(&mut self, batch: Option<Batch>) -> Result<u64, CommitError> {
+        let Some(Batch { range, rows }) = batch else { return Ok(0) };
         self.input.verify()?;
         self.writer.append(range, self.code, &rows)?;
         Ok(1)
