@@ -316,16 +316,15 @@ where
 
     fn stored(&self, run: &mut Run<'_>) -> Result<Stored> {
         let sort = SortStage { before: Arc::clone(&self.before), key: Arc::clone(&self.key) };
-        let sorted = rows_of::<T>(run.session, sort.stored(run)?)?;
+        let sorted = Arc::new(rows_of::<T>(run.session, sort.stored(run)?)?);
 
         let (identity, schema) = (self.key.identity(), &RowSchema::of::<GroupRow<K>>()?);
-        let work = GroupsWork { sorted: &sorted, schema, key: &*self.key };
+        let work = GroupsWork { sorted: &*sorted, schema, key: &*self.key };
         let name = format!("groups by {}", identity.name());
         let groups = run.step("groups", &name, &sorted.fingerprint, &identity, schema, &work)?;
         let groups = rows_of::<GroupRow<K>>(run.session, groups)?;
 
-        let (udf, row) = (Arc::clone(&self.udf), PhantomData);
-        let aggregate = Aggregate { udf, sorted: sorted.table.clone(), schema: sorted.schema.clone(), row };
+        let aggregate = Aggregate { udf: Arc::clone(&self.udf), sorted, row: PhantomData };
         run.rows::<GroupRow<K>, F>(&groups, &(self.make)(aggregate))
     }
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod aggregate;
 mod ends;
 mod failures;
 mod identity;
