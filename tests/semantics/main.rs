@@ -13,5 +13,6 @@ mod kinds;
 mod progress;
 mod resume;
 mod reuse;
+mod slow;
 mod support;
 mod views;
