@@ -43,8 +43,8 @@ pub(crate) struct Lookup<'a> {
     pub(crate) reset: bool,
     pub(crate) reuse: Reuse,
     pub(crate) mixed_code: MixedCode,
-    /// A result of which some rows failed will do, in this job and those that it is a rerun of.
-    pub(crate) accepts_failures: bool,
+    /// A result of which so many rows failed will do, in this job and those that it is a rerun of.
+    pub(crate) failures_max: u64,
     /// Compute the rows that failed and were recorded, and only those.
     pub(crate) retries_failed: bool,
 }
@@ -70,12 +70,11 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
     let Lookup { lineage, hash_output, code, ignore_checkpoints, reset, reuse, .. } = lookup;
     let of_job = |job: JobId| records.iter().filter(move |record| record.job == job);
     let is_final = |record: &&Checkpoint| record.kind == CheckpointKind::Final && record.hash == hash_output;
-    let accepts_failures = lookup.accepts_failures && !lookup.retries_failed;
+    let failures_max = if lookup.retries_failed { 0 } else { lookup.failures_max };
     let is_pure = |record: &Checkpoint| record.codes.iter().all(|made| made.code == code);
     let keeps_rows = lookup.mixed_code == MixedCode::KeepRows;
-    let is_enough = |record: &&Checkpoint| {
-        (record.rows_failed == 0 || accepts_failures) && (keeps_rows || is_pure(record))
-    };
+    let is_enough =
+        |record: &&Checkpoint| record.rows_failed <= failures_max && (keeps_rows || is_pure(record));
 
     let (this_job, ancestors) = lineage.split_first().expect("a lineage begins with the job itself");
 
@@ -188,7 +187,7 @@ mod tests {
             reset: false,
             reuse: Reuse::Global,
             mixed_code: MixedCode::KeepRows,
-            accepts_failures: false,
+            failures_max: 0,
             retries_failed: false,
         };
         change(&mut lookup);
@@ -243,20 +242,21 @@ mod tests {
     #[test]
     fn a_result_with_failed_rows_is_taken_where_failures_are_recorded() {
         let failed: [(usize, CheckpointKind, &[&str], u64); 1] = [(1, Final, &["b"], 2)];
-        check_failed(&failed, |lookup| lookup.accepts_failures = true, "skip 1, continue 1");
+        check_failed(&failed, |lookup| lookup.failures_max = 2, "skip 1, continue 1");
         check_failed(&failed, |_| {}, "continue 1");
+        check_failed(&failed, |lookup| lookup.failures_max = 1, "continue 1");
         check_failed(
             &failed,
-            |lookup| (lookup.accepts_failures, lookup.retries_failed) = (true, true),
+            |lookup| (lookup.failures_max, lookup.retries_failed) = (2, true),
             "continue 1",
         );
-        check_failed(&[(3, Final, &["b"], 2)], |lookup| lookup.accepts_failures = true, "");
+        check_failed(&[(3, Final, &["b"], 2)], |lookup| lookup.failures_max = 2, "");
     }
 
     #[test]
     fn other_code_goes_on_with_failed_rows_only_if_asked() {
         let failed: [(usize, CheckpointKind, &[&str], u64); 1] = [(1, Final, &["a"], 2)];
-        check_failed(&failed, |lookup| lookup.accepts_failures = true, "");
+        check_failed(&failed, |lookup| lookup.failures_max = 2, "");
         check_failed(&failed, |lookup| lookup.retries_failed = true, "continue 1");
     }
 
@@ -274,7 +274,7 @@ mod tests {
     fn a_retry_that_began_is_gone_on_with() {
         let begun: [(usize, CheckpointKind, &[&str], u64); 2] =
             [(1, Final, &["b"], 2), (1, Partial, &["b"], 0)];
-        check_failed(&begun, |lookup| lookup.accepts_failures = true, "continue 1, skip 1");
+        check_failed(&begun, |lookup| lookup.failures_max = 2, "continue 1, skip 1");
     }
 
     #[test]

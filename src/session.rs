@@ -88,9 +88,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Whether a failed row is recorded instead of ending the run.
-    pub(crate) fn records_failures(&self) -> bool {
-        self.options.on_error != OnError::Fail || self.deaths_max.is_some()
+    /// How many rows may fail without ending the run; rows that took the process down are not counted.
+    pub(crate) fn failures_max(&self) -> u64 {
+        match self.options.on_error {
+            OnError::Record { failures_max } => failures_max,
+            _ if self.deaths_max.is_some() => u64::MAX,
+            _ => 0,
+        }
     }
 }
 

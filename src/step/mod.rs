@@ -168,7 +168,7 @@ impl StepRun<'_> {
             reset: settings.reset,
             reuse: settings.reuse,
             mixed_code: settings.mixed_code,
-            accepts_failures: settings.records_failures(),
+            failures_max: settings.failures_max(),
             retries_failed: self.step.retries_failed,
         };
         let choices = choices(lookup, &records)
@@ -407,10 +407,9 @@ impl StepRun<'_> {
     /// The recorded failures that this run leaves as they are.
     fn failures(&self, processed: &RowRanges) -> Result<Failures> {
         let table = self.failures_table();
-        let keeps = self.session.settings().records_failures() && !self.step.retries_failed;
-        let recorded = match failures::read(self.session.warehouse(), &table, processed) {
-            Ok(recorded) if keeps => failures::rows_of(&recorded),
-            Ok(_) => RowRanges::new(),
+        let failures_max = if self.step.retries_failed { 0 } else { self.session.settings().failures_max() };
+        let mut recorded = match failures::read(self.session.warehouse(), &table, processed) {
+            Ok(recorded) => failures::rows_of(&recorded),
             Err(error) if failures::is_lost(&error) => {
                 self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))?;
                 self.session.warehouse().drop(&table)?;
@@ -418,6 +417,9 @@ impl StepRun<'_> {
             }
             Err(error) => return Err(error),
         };
+        if recorded.rows() > failures_max {
+            recorded = RowRanges::new(); // they are tried again
+        }
         Ok(Failures::new(self.session, table, CodeId::new(self.code), recorded))
     }
 

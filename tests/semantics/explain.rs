@@ -41,12 +41,15 @@ fn a_plan_says_what_a_run_then_does_and_does_nothing() {
     assert_eq!(failed_row(chain(&session, before::square).collect()).0, 40);
     let job = session.job().unwrap().id;
     let plan = chain(&session, before::square).explain().unwrap();
-    assert!(plan.to_string().starts_with("map square: continue, 40 of 100 rows done (progress of this job)\n"));
+    assert!(
+        plan.to_string().starts_with("map square: continue, 40 of 100 rows done (progress of this job)\n")
+    );
     drop(session);
 
     let session = folder.session();
     let plan = chain(&session, after::square).explain().unwrap();
-    let expected = format!("map square: continue, 40 of 100 rows done (progress of job {job}, by other code)\n");
+    let expected =
+        format!("map square: continue, 40 of 100 rows done (progress of job {job}, by other code)\n");
     assert!(plan.to_string().starts_with(&expected), "{plan}");
     assert_eq!(CALLS.take_total(), 40);
     chain(&session, after::square).collect().unwrap();
