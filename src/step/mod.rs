@@ -113,6 +113,7 @@ impl Step<'_> {
 
 impl StepRun<'_> {
     fn decide(&self) -> Result<Stored> {
+        self.roll_forward()?;
         let metastore = self.session.metastore();
         let records: Vec<Checkpoint> =
             metastore.find_by_partial(self.hash_partial)?.into_iter().filter(Checkpoint::is_active).collect();
@@ -149,6 +150,24 @@ impl StepRun<'_> {
         let reason = lost.map_or_else(|| self.why_not_reused(), Ok)?;
         let writer = self.start()?;
         self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
+    }
+
+    /// Finishes what an earlier attempt of this job has sealed and, because a write failed, not promoted. What other
+    /// jobs left in that state was promoted when the store was opened.
+    fn roll_forward(&self) -> Result<()> {
+        let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
+        for table in [self.partial_table(), self.output_table()] {
+            if warehouse.is_sealed(&table)? {
+                let name = table.to_string();
+                let records = metastore.list_checkpoints(self.job.id)?;
+                let is_promoted =
+                    records.iter().any(|record| record.kind == CheckpointKind::Final && record.table == name);
+                if !is_promoted {
+                    store::roll_forward(&table, metastore, warehouse)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn skip(&self, checkpoint: Checkpoint, table: Table) -> Result<Stored> {
@@ -324,6 +343,10 @@ impl StepRun<'_> {
 
     fn partial_table(&self) -> TableName {
         TableName::udf(*self.job.id.as_uuid(), self.hash_partial, UdfTable::OutputPartial)
+    }
+
+    fn output_table(&self) -> TableName {
+        TableName::udf(*self.job.id.as_uuid(), self.hash_output, UdfTable::Output)
     }
 
     fn failures_table(&self) -> TableName {
