@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use rowmark_executor::Computed;
-use rowmark_rows::{RowRange, RowSchema, RowType};
-use rowmark_warehouse::Table;
+use rowmark_rows::{RowRange, RowType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RowError;
 use crate::function::{Function, Items};
-use crate::input::{Rows, StoredRows};
+use crate::input::{Rows, StoredRows, TableInput};
 use crate::udf::{Identity, Udf};
 
 /// A group as it is stored: its key, and where its rows lie in the sorted table.
@@ -131,14 +130,13 @@ impl<K: fmt::Debug, T> fmt::Debug for GroupRows<'_, K, T> {
 /// A UDF over groups, and the table that their rows are in.
 pub(crate) struct Aggregate<U, T> {
     pub(crate) udf: Arc<U>,
-    pub(crate) sorted: Table,
-    pub(crate) schema: RowSchema,
+    pub(crate) sorted: TableInput,
     pub(crate) row: PhantomData<fn() -> T>,
 }
 
 impl<U, T> Aggregate<U, T> {
     fn worker<State>(&self, state: State) -> (State, Rc<RefCell<StoredRows>>) {
-        (state, Rc::new(RefCell::new(StoredRows::new(&self.sorted, &self.schema))))
+        (state, Rc::new(RefCell::new(StoredRows::new(&self.sorted.table, &self.sorted.schema))))
     }
 
     /// Calls the UDF for each group; `shape` makes the outputs of its answer.
@@ -160,7 +158,10 @@ impl<U, T> Aggregate<U, T> {
             let group = Group { key, rows, stored, error, row };
             let outputs = self.udf.call(state, &group).map(&shape);
             match group.error.into_inner() {
-                Some(error) => Err(error),
+                Some(error) => {
+                    self.sorted.distrust(&error);
+                    Err(error)
+                }
                 None => outputs
                     .map(Computed::from)
                     .map_err(|source| RowError::of_udf(self.udf.identity().name(), source)),

@@ -325,7 +325,7 @@ where
         let groups = rows_of::<GroupRow<K>>(run.session, groups)?;
 
         let (udf, row) = (Arc::clone(&self.udf), PhantomData);
-        let aggregate = Aggregate { udf, sorted: sorted.table.clone(), schema: sorted.schema.clone(), row };
+        let aggregate = Aggregate { udf, sorted, row };
         run.rows::<GroupRow<K>, F>(&groups, &(self.make)(aggregate))
     }
 }

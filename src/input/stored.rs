@@ -71,7 +71,7 @@ pub(crate) struct TableInput {
 
 impl TableInput {
     /// Sees to it that the next run computes a damaged table anew instead of meeting the damage again.
-    fn distrust(&self, error: &RowError) {
+    pub(crate) fn distrust(&self, error: &RowError) {
         let RowError::Table(lost) = error else { return };
         if store::is_lost(lost)
             && let Some(Checkpoint { job, hash, kind, step, .. }) = &self.checkpoint
