@@ -17,6 +17,7 @@ pub(crate) type Call = (String, u64);
 pub(crate) type Calls = BTreeMap<Call, u64>;
 
 static IN_MEMORY: Mutex<BTreeMap<u64, Calls>> = Mutex::new(BTreeMap::new());
+static FAILING: Mutex<BTreeMap<u64, Vec<Call>>> = Mutex::new(BTreeMap::new());
 static IN_FILE: OnceLock<File> = OnceLock::new();
 
 /// A log of a test's own.
@@ -31,16 +32,24 @@ pub(crate) fn write_to(path: &Path) {
     IN_FILE.set(file).unwrap();
 }
 
-/// Takes note of a call.
-pub(crate) fn count(log: u64, step: &str, row: u64) {
+/// Lets the calls of a log for these rows of a step fail, and no others.
+pub(crate) fn fail_at(log: u64, step: &str, rows: &[u64]) {
+    let calls = rows.iter().map(|row| (step.to_owned(), *row)).collect();
+    FAILING.lock().unwrap().insert(log, calls);
+}
+
+/// Takes note of a call, unless it is to fail.
+pub(crate) fn count(log: u64, step: &str, row: u64) -> Result<(), String> {
+    let call = (step.to_owned(), row);
+    if FAILING.lock().unwrap().get(&log).is_some_and(|failing| failing.contains(&call)) {
+        return Err(format!("row {row} of {step} is to fail"));
+    }
     match IN_FILE.get() {
         // One write, so that a line is there whole or not at all.
         Some(mut file) => file.write_all(format!("{step} {row}\n").as_bytes()).unwrap(),
-        None => {
-            let mut logs = IN_MEMORY.lock().unwrap();
-            *logs.entry(log).or_default().entry((step.to_owned(), row)).or_default() += 1;
-        }
+        None => *IN_MEMORY.lock().unwrap().entry(log).or_default().entry(call).or_default() += 1,
     }
+    Ok(())
 }
 
 /// The calls since the last look.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rowmark::metastore::SledMetastore;
 use rowmark::warehouse::FileWarehouse;
-use rowmark::{Result, Session};
+use rowmark::{OnError, Result, Session};
 
 use crate::calls::{self, Calls};
 use crate::work::{self, Done, Outcome, Unbroken};
@@ -21,11 +21,19 @@ const LOG: &str = "ROWMARK_TEST_LOG";
 pub(crate) struct Folder {
     folder: tempfile::TempDir,
     log: u64,
+    /// How many failed rows are recorded; without it the first ends the run.
+    failures_max: Option<u64>,
 }
 
 impl Folder {
     pub(crate) fn new(log: u64) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), log }
+        Self { folder: tempfile::tempdir().unwrap(), log, failures_max: None }
+    }
+
+    /// One that is in memory, where the system has such a place: for thousands of runs that nothing is killed in.
+    pub(crate) fn in_memory(log: u64, failures_max: Option<u64>) -> Self {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self { folder: folder.unwrap(), log, failures_max }
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -64,7 +72,9 @@ impl Folder {
     }
 
     pub(crate) fn session(&self) -> Result<Session> {
-        work::builder().state_folder(self.state()).open()
+        let on_error =
+            self.failures_max.map_or(OnError::Fail, |failures_max| OnError::Record { failures_max });
+        work::builder().state_folder(self.state()).on_error(on_error).open()
     }
 
     /// Runs to the end in this process.

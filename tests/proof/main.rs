@@ -7,6 +7,7 @@
 mod abort;
 mod calls;
 mod crash;
+mod damage;
 mod folder;
 mod full_disk;
 mod kill;

@@ -64,34 +64,33 @@ pub(crate) fn run(session: &Session, rows: u64, log: u64) -> Result<Outcome> {
     let parts = session
         .read_records((0..rows).collect())
         .map(udf!("square", captures(log), |n: &u64| {
-            let square = Square { n: *n, square: n * n, text: format!("the square of {n}") };
-            calls::count(log, "square", *n);
-            square
+            calls::count(log, "square", *n)?;
+            Ok::<_, String>(Square { n: *n, square: n * n, text: format!("the square of {n}") })
         }))
         .flat_map(udf!("parts", captures(log), |square: &Square| {
             let n = square.n;
             let first = 3 * (n / 3) + u64::from(n % 3 == 2);
-            let parts: Vec<Part> =
-                (0..n % 3).map(|part| Part { number: first + part, n, weight: n as f64 / 4.0 }).collect();
-            calls::count(log, "parts", n);
-            parts
+            calls::count(log, "parts", n)?;
+            let parts = (0..n % 3).map(|part| Part { number: first + part, n, weight: n as f64 / 4.0 });
+            Ok::<_, String>(parts.collect::<Vec<_>>())
         }));
-    let totals = parts.agg(
-        udf!("group", |part: &Part| part.n % GROUPS),
-        udf!("totals", captures(log), |parts: &Group<u64, Part>| {
-            let weight = parts.rows().map(|part| part.weight).sum();
-            calls::count(log, "totals", *parts.key());
-            Total { group: *parts.key(), parts: parts.len(), weight }
-        }),
-    );
     let sum = parts.fold(
         0,
         udf!("sum", captures(log), |sum: &mut u64, part: &Part| {
-            calls::count(log, "sum", part.number);
+            calls::count(log, "sum", part.number)?;
             *sum += part.number * part.n;
+            Ok::<_, String>(())
         }),
     );
-    let (saved_totals, saved_sum) = (totals.save("totals")?, sum.save("sum")?);
+    let totals = parts.agg(
+        udf!("group", |part: &Part| part.n % GROUPS),
+        udf!("totals", captures(log), |parts: &Group<u64, Part>| {
+            calls::count(log, "totals", *parts.key())?;
+            let weight = parts.rows().map(|part| part.weight).sum();
+            Ok::<_, String>(Total { group: *parts.key(), parts: parts.len(), weight })
+        }),
+    );
+    let (saved_sum, saved_totals) = (sum.save("sum")?, totals.save("totals")?);
     let totals = session.read_dataset::<Total>("totals", None)?.collect()?;
     let sum = session.read_dataset::<u64>("sum", None)?.collect()?;
     Ok(Outcome {
