@@ -12,5 +12,7 @@ mod folder;
 mod full_disk;
 mod kill;
 mod numbered;
+mod old_stores;
 mod promises;
+mod two_processes;
 mod work;
