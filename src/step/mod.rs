@@ -269,8 +269,15 @@ impl StepRun<'_> {
             if is_other_job {
                 let failures = failures::table_name(checkpoint.job, self.hash_partial);
                 warehouse.drop(&self.failures_table())?;
-                if warehouse.open_table(&failures)?.is_some() {
-                    warehouse.copy(&failures, &self.failures_table())?;
+                match warehouse.open_table(&failures) {
+                    Ok(Some(_)) => warehouse.copy(&failures, &self.failures_table())?,
+                    Ok(None) => {}
+                    Err(error) if store::is_lost(&error) => {
+                        let told =
+                            format!("failed rows are tried again, since their record is lost: {error}");
+                        self.session.warn(self.step.name, told)?;
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             if self.leaves_out_rows(table) {
