@@ -1,5 +1,6 @@
 //! The errors of a chain. A crate's own error is kept whole as the source of the facade's.
 
+use std::any::Any;
 use std::path::PathBuf;
 
 use crate::state::StateError;
@@ -160,6 +161,12 @@ pub enum RowError {
         /// What it answered.
         source: BoxError,
     },
+    /// Code on the way to the row panicked: a filter, a projection, or what reads the row.
+    #[error("panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// A worker's state could not be made.
     #[error("`setup` of the UDF `{udf}` answered an error")]
     Setup {
@@ -186,6 +193,13 @@ pub enum RowError {
 impl RowError {
     pub(crate) fn of_udf(udf: &str, source: BoxError) -> Self {
         Self::Udf { udf: udf.to_owned(), source }
+    }
+
+    /// What a caught panic said.
+    pub(crate) fn of_panic(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Self::Panicked { message: text.unwrap_or("a value that is not text").to_owned() }
     }
 
     /// Makes a UDF's state for a worker.

@@ -10,4 +10,6 @@ mod kill;
 mod progress;
 mod resume;
 mod reuse;
+mod review_iterators;
+mod review_panics_on_the_way;
 mod support;
