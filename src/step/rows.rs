@@ -1,6 +1,7 @@
 //! Steps that compute row by row: their workers' task and their committing thread's sink.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use rowmark_executor as executor;
@@ -58,9 +59,8 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     }
 
     fn shown(&self, row: u64) -> Option<String> {
-        let mut reader = self.input.reader().ok()?;
-        let row = reader.read(RowRange::new(row, row + 1)).ok()?.next()?.ok()??;
-        serde_json::to_string(&row).ok()
+        // What reads a row may panic, as it may have for the worker.
+        catch_unwind(AssertUnwindSafe(|| self.input.shown(row))).ok()?
     }
 
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {

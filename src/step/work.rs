@@ -40,7 +40,7 @@ pub(crate) trait Work {
         false
     }
 
-    /// An input row as JSON, if it can be read and shown.
+    /// An input row as JSON, if it can be read and shown; no UDF is called for it.
     fn shown(&self, _row: u64) -> Option<String> {
         None
     }

@@ -12,4 +12,5 @@ mod resume;
 mod reuse;
 mod review_iterators;
 mod review_panics_on_the_way;
+mod review_recorded_inputs;
 mod support;
