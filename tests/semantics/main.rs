@@ -10,6 +10,7 @@ mod kill;
 mod progress;
 mod resume;
 mod reuse;
+mod review_deadly_rows;
 mod review_iterators;
 mod review_panics_on_the_way;
 mod review_recorded_inputs;
