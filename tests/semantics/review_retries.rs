@@ -1,0 +1,37 @@
+//! Recorded failures between jobs: what was done by a retry stays done, and a damaged record of failures ends no run.
+
+use rowmark::prelude::*;
+
+use crate::support::{Calls, FailAt, Folder, builder};
+
+fn recording(folder: &Folder) -> Session {
+    builder(&folder.path()).threads(1).on_error(OnError::Record { failures_max: 99 }).open().unwrap()
+}
+
+#[test]
+fn rows_that_a_retry_did_before_it_was_stopped_are_not_done_again() {
+    static CALLS: Calls = Calls::new();
+    static FAIL: [FailAt; 2] = [FailAt::never(), FailAt::never()];
+    let folder = Folder::new();
+    let chain = |session: &Session| {
+        session.read_records((0..50u64).collect()).map(udf!("flaky", |n: &u64| {
+            CALLS.count(*n);
+            FAIL.iter().try_for_each(|fail| fail.check(*n))?;
+            Ok::<_, String>(*n)
+        }))
+    };
+    FAIL[0].set(5);
+    FAIL[1].set(9);
+    assert_eq!(chain(&recording(&folder)).collect().unwrap().len(), 48);
+
+    // The service is back for row 5; this run does not record failures and ends at row 9.
+    FAIL[0].set(None);
+    chain(&folder.session_in_order()).retry_failed().collect().unwrap_err();
+    CALLS.take();
+
+    let session = recording(&folder);
+    let rows = chain(&session).collect().unwrap();
+    assert!(rows.contains(&5), "row 5 was done and saved");
+    assert_eq!(session.failures("flaky").unwrap().len(), 1);
+    assert_eq!(CALLS.take().get(&5), None);
+}
