@@ -205,11 +205,7 @@ impl StepRun<'_> {
             warehouse.drop(&mine)?;
             metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
             if is_other_job {
-                let failures = failures::table_name(checkpoint.job, self.hash_partial);
-                warehouse.drop(&self.failures_table())?;
-                if warehouse.open_table(&failures)?.is_some() {
-                    warehouse.copy(&failures, &self.failures_table())?;
-                }
+                self.take_over_failures(&failures::table_name(checkpoint.job, self.hash_partial))?;
             }
             warehouse.copy_unsealed(from, &mine)?;
             self.remove_superseded()?;
@@ -228,6 +224,20 @@ impl StepRun<'_> {
             },
             from: is_other_job.then_some(checkpoint.job),
         })
+    }
+
+    /// Links what an ancestor recorded of failed rows. If that is damaged, the rows are tried again.
+    fn take_over_failures(&self, from: &TableName) -> Result<()> {
+        let (warehouse, mine) = (self.session.warehouse(), self.failures_table());
+        warehouse.drop(&mine)?;
+        match warehouse.open_table(from) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Ok(warehouse.copy(from, &mine)?),
+            Err(error) if store::is_lost(&error) => {
+                self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its

@@ -1,6 +1,7 @@
 //! Recorded failures between jobs: what was done by a retry stays done, and a damaged record of failures ends no run.
 
 use rowmark::prelude::*;
+use rowmark::warehouse::{TableFilter, TableName, UdfTable};
 
 use crate::support::{Calls, FailAt, Folder, builder};
 
@@ -34,4 +35,33 @@ fn rows_that_a_retry_did_before_it_was_stopped_are_not_done_again() {
     assert!(rows.contains(&5), "row 5 was done and saved");
     assert_eq!(session.failures("flaky").unwrap().len(), 1);
     assert_eq!(CALLS.take().get(&5), None);
+}
+
+#[test]
+fn a_damaged_record_of_failures_does_not_end_the_next_job() {
+    static FAIL_AT: FailAt = FailAt::never();
+    let folder = Folder::new();
+    let chain = |session: &Session| {
+        session.read_records((0..50u64).collect()).map(udf!("some", |n: &u64| {
+            FAIL_AT.check(*n)?;
+            Ok::<_, String>(*n)
+        }))
+    };
+    FAIL_AT.set(7);
+    chain(&recording(&folder)).collect().unwrap();
+
+    let tables = rowmark::warehouse::FileWarehouse::open(folder.path().join("tables")).unwrap();
+    let all = rowmark::warehouse::Warehouse::list(&tables, &TableFilter::All).unwrap();
+    let is_failures = |name: &&TableName| matches!(name, TableName::Udf { kind: UdfTable::Failures, .. });
+    let name = all.iter().find(is_failures).unwrap();
+    for file in std::fs::read_dir(folder.path().join("tables").join(name.to_string())).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+    }
+
+    FAIL_AT.set(None);
+    let rows = chain(&recording(&folder)).retry_failed().collect().unwrap();
+    assert_eq!(rows.len(), 50);
 }
