@@ -65,3 +65,37 @@ fn a_damaged_record_of_failures_does_not_end_the_next_job() {
     let rows = chain(&recording(&folder)).retry_failed().collect().unwrap();
     assert_eq!(rows.len(), 50);
 }
+
+#[test]
+fn the_failures_of_a_result_stay_when_a_retry_of_it_is_given_up() {
+    static FAIL_AT: FailAt = FailAt::never();
+    let folder = Folder::new();
+    let chain = |session: &Session| {
+        session.read_records((0..50u64).collect()).map(udf!("given up", |n: &u64| {
+            FAIL_AT.check(*n)?;
+            Ok::<_, String>(*n)
+        }))
+    };
+    FAIL_AT.set(7);
+    let session = recording(&folder);
+    chain(&session).collect().unwrap();
+    drop(session);
+    // In the same job as the result that it goes on with: a retry that ends early.
+    let cancel = CancelToken::new();
+    let session = builder(&folder.path())
+        .threads(1)
+        .on_error(OnError::Record { failures_max: 99 })
+        .cancel(cancel.clone())
+        .ignore_checkpoints(true)
+        .open()
+        .unwrap();
+    chain(&session).collect().unwrap();
+    cancel.cancel();
+    chain(&session).retry_failed().collect().unwrap_err();
+    drop(session);
+
+    let session =
+        builder(&folder.path()).on_error(OnError::Record { failures_max: 99 }).reset(true).open().unwrap();
+    assert_eq!(chain(&session).collect().unwrap().len(), 49);
+    assert_eq!(session.failures("given up").unwrap().len(), 1);
+}
