@@ -11,10 +11,12 @@ use rowmark_executor::Progress;
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{Checkpoint, CheckpointKind, EventKind, Job, JobId};
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
+use rowmark_warehouse::Error::TableSealed;
 use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable};
 
 use crate::input::extend;
 use crate::poison::Notes;
+use crate::provenance::Provenance;
 use crate::report::{Decision, StepReport};
 use crate::resume::{Choice, Lookup, SameName, choices};
 use crate::session::Session;
@@ -138,6 +140,11 @@ impl StepRun<'_> {
             let (Choice::Skip(checkpoint) | Choice::Continue(checkpoint)) = &choice;
             match (self.open_table(checkpoint)?, choice) {
                 (Ok(table), Choice::Skip(checkpoint)) => return self.skip(checkpoint, table),
+                (Ok(table), Choice::Continue(_))
+                    if *table.name() == self.partial_table() && table.seal().is_some() =>
+                {
+                    return self.roll_forward(&table);
+                }
                 (Ok(table), Choice::Continue(checkpoint)) => {
                     return self.compute(self.continue_from(&checkpoint, &table)?);
                 }
@@ -150,6 +157,15 @@ impl StepRun<'_> {
         let reason = lost.map_or_else(|| self.why_not_reused(), Ok)?;
         let writer = self.start()?;
         self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
+    }
+
+    /// Finishes an attempt of this job that ended between the seal and the renaming, and looks again.
+    fn roll_forward(&self, sealed: &Table) -> Result<Stored> {
+        let Some(Provenance { checkpoint, .. }) = Provenance::from_bytes(sealed.record()) else {
+            return Err(TableSealed { table: sealed.name().clone() }.into());
+        };
+        store::promote(sealed.name(), &checkpoint, self.session.metastore(), self.session.warehouse())?;
+        self.decide()
     }
 
     fn skip(&self, checkpoint: Checkpoint, table: Table) -> Result<Stored> {

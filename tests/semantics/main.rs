@@ -13,6 +13,7 @@ mod reuse;
 mod review_deadly_rows;
 mod review_iterators;
 mod review_panics_on_the_way;
+mod review_promotion;
 mod review_recorded_inputs;
 mod review_retries;
 mod support;
