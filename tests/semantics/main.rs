@@ -11,6 +11,7 @@ mod progress;
 mod resume;
 mod reuse;
 mod review_deadly_rows;
+mod review_exports;
 mod review_iterators;
 mod review_panics_on_the_way;
 mod review_promotion;
