@@ -12,6 +12,7 @@ mod resume;
 mod reuse;
 mod review_deadly_rows;
 mod review_exports;
+mod review_folds;
 mod review_iterators;
 mod review_panics_on_the_way;
 mod review_promotion;
