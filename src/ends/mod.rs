@@ -114,6 +114,11 @@ impl<T: RowType> Chain<T> {
         let rows = input.rows()?;
         let progress = rowmark_executor::Progress::new(rows, 0);
         let workers = Workers { session, step: end, progress: &progress };
-        workers.gather(&RowRanges::from(RowRange::new(0, rows)), &ReadTask(input), to, workers.options())
+        workers.gather(
+            &RowRanges::from(RowRange::new(0, rows)),
+            &ReadTask(input),
+            to,
+            workers.options_in_bulk(),
+        )
     }
 }

@@ -40,7 +40,7 @@ impl<T: RowType> Work for CutWork<'_, T> {
         };
         let all = RowRange::new(0, self.input.rows()?).into();
         let task = ReadTask { input: self.input, schema: self.schema };
-        match workers.gather(&all, &task, &mut cut, workers.options()) {
+        match workers.gather(&all, &task, &mut cut, workers.options_in_bulk()) {
             Err(Error::Step { source, .. })
                 if matches!(*source, rowmark_executor::Error::Sink(CommitError::Enough)) => {}
             ended => ended?,

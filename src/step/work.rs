@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow_array::RecordBatch;
 use rayon::current_num_threads;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use rowmark_executor::{FailedRow, OnError, Options, Progress, Sink, Task};
+use rowmark_executor::{Durability, FailedRow, OnError, Options, Progress, Sink, Task};
 use rowmark_hashing::{ContentHash, ContentHasher};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Frame, Table, TableWriter};
@@ -99,6 +99,12 @@ impl Workers<'_> {
     /// The options that the session was opened with.
     pub(crate) fn options(&self) -> Options {
         self.session.settings().options.clone()
+    }
+
+    /// The same where nothing is continued from what is gathered: rows of which each was to be durable on its own
+    /// would come one by one.
+    pub(crate) fn options_in_bulk(&self) -> Options {
+        self.options().durability(Durability::default())
     }
 
     /// Runs a task over ranges of rows.

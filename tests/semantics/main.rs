@@ -10,6 +10,7 @@ mod kill;
 mod progress;
 mod resume;
 mod reuse;
+mod review_bulk;
 mod review_deadly_rows;
 mod review_exports;
 mod review_folds;
