@@ -208,7 +208,7 @@ impl<T: RowType> Chain<T> {
     /// each, for models that like batches.
     ///
     /// How rows are divided into slices must not matter to the result: a run that continues divides them otherwise,
-    /// and so does one behind another filter. When a slice fails, its rows are tried one by one.
+    /// and so does one behind another filter. When a slice fails, it is divided until the row that fails is alone.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
