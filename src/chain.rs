@@ -291,6 +291,7 @@ impl<T: RowType> Chain<T> {
     ///
     /// Without it a step that finished with recorded failures is skipped as any other. It may be used after the UDF
     /// was mended: the rows that were done by the code before are kept.
+    /// A step behind one whose failed rows are done now reads other rows, and computes all of them.
     #[must_use]
     pub fn retry_failed(&self) -> Self {
         Self { retries_failed: true, ..self.clone() }

@@ -22,6 +22,7 @@ mod review_exports;
 mod review_folds;
 mod review_iterators;
 mod review_long_batches;
+mod review_not_mended;
 mod review_panics_on_the_way;
 mod review_promotion;
 mod review_recorded_inputs;

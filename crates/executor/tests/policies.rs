@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
+use std::iter::once;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -129,8 +130,8 @@ fn runs_with_one_progress_share_the_bound_of_failures() {
     let (executor, progress) = (Executor::new(1).unwrap(), Progress::new(4, 0));
     let options = Options::default().on_error(OnError::Record { failures_max: 3 });
     let mut store = Store::default();
-    executor.run([0..2], &task, &mut store, &progress, &options).unwrap();
-    let ended = executor.run([2..4], &task, &mut store, &progress, &options);
+    executor.run(once(0..2), &task, &mut store, &progress, &options).unwrap();
+    let ended = executor.run(once(2..4), &task, &mut store, &progress, &options);
     assert!(matches!(ended, Err(Error::TooManyFailures { failures: 4, failures_max: 3, row: 3, .. })));
     assert!(store.failures.keys().eq(&[0, 1, 2]));
 }
