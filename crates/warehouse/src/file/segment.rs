@@ -71,14 +71,11 @@ pub(crate) fn read_header(file: &ReadFile) -> Result<(Header, u64), Error> {
     }
     let mut fixed = [0; HEADER_FIXED_BYTES as usize];
     file.read_at(&mut fixed, 0)?;
-    let bytes = header_bytes(&fixed, file.bytes()).map_err(damaged)?.map_err(|found| Error::NewerFormat {
-        path: file.path().to_owned(),
-        found,
-        supported: FORMAT_VERSION,
-    })?;
+    let bytes = header_bytes(&fixed, file.bytes()).map_err(damaged)?;
     let mut header = vec![0; bytes as usize];
     file.read_at(&mut header, 0)?;
-    Ok((Header::decode(&header).map_err(damaged)?, bytes))
+    let newer = |found| Error::NewerFormat { path: file.path().to_owned(), found, supported: FORMAT_VERSION };
+    Ok((Header::decode(&header).map_err(damaged)?.map_err(newer)?, bytes))
 }
 
 /// Reads and checks the frames of the newest segment, which may end in a torn one.

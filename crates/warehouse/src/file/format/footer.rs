@@ -106,20 +106,22 @@ impl Footer {
         if cursor.array() != Some(FOOTER_MAGIC) {
             return Err(Damage::ForeignFile { expected: "footer" }.into());
         }
-        let version = match cursor.u16() {
-            Some(version) if version > VERSION_MAX => return Err(FooterError::Newer(version)),
-            Some(version @ (VERSION_WHOLE | VERSION_WITH_HOLES)) => version,
-            _ => return Err(Damage::Checksum { part: "footer" }.into()),
-        };
+        let version = cursor.u16();
         cursor.u16();
-        let (Some(stored), Some(bytes)) = (cursor.u32(), cursor.u64()) else {
+        let (Some(version), Some(stored), Some(bytes)) = (version, cursor.u32(), cursor.u64()) else {
             return Err(Damage::Truncated { expected: FIXED_BYTES as u64, found: footer.len() as u64 }.into());
         };
+        // Where the checksum and the length are is the same in every version, so that a damaged version is not taken
+        // for a newer one.
         if stored != checksum(footer) || bytes != footer.len() as u64 {
             return Err(Damage::Checksum { part: "footer" }.into());
         }
+        if version > VERSION_MAX {
+            return Err(FooterError::Newer(version));
+        }
         let footer = Self::decode_body(&mut cursor).filter(|footer| {
-            cursor.is_empty() && footer.seal.failed.is_empty() == (version == VERSION_WHOLE)
+            let expected = if footer.seal.failed.is_empty() { VERSION_WHOLE } else { VERSION_WITH_HOLES };
+            cursor.is_empty() && version == expected
         });
         Ok(footer.ok_or(Damage::Contradiction { part: "footer" })?)
     }
