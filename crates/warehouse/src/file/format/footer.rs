@@ -101,17 +101,17 @@ impl Footer {
         if cursor.array() != Some(FOOTER_MAGIC) {
             return Err(Damage::ForeignFile { expected: "footer" }.into());
         }
-        let version = match cursor.u16() {
-            Some(version) if version > FORMAT_VERSION_MAX => return Err(FooterError::Newer(version)),
-            Some(version @ 1..=FORMAT_VERSION_MAX) => version,
-            _ => return Err(Damage::Checksum { part: "footer" }.into()),
-        };
-        let flags = cursor.u16().unwrap_or(0);
+        let (version, flags) = (cursor.u16().unwrap_or(0), cursor.u16().unwrap_or(0));
         let (Some(stored), Some(bytes)) = (cursor.u32(), cursor.u64()) else {
             return Err(Damage::Truncated { expected: FIXED_BYTES as u64, found: footer.len() as u64 }.into());
         };
+        // Where the checksum and the length are is the same in every version, so that a damaged version is not taken
+        // for a newer one.
         if stored != checksum(footer) || bytes != footer.len() as u64 {
             return Err(Damage::Checksum { part: "footer" }.into());
+        }
+        if version > FORMAT_VERSION_MAX {
+            return Err(FooterError::Newer(version));
         }
         let footer = Needs::decode(version, flags)
             .and_then(|needs| Self::decode_body(&mut cursor, needs))

@@ -54,8 +54,8 @@ mod tests {
             hex(&bytes),
             "89524d5345470d0a0100000010acdf16800000000200000008070605040302010100000000000000001000000000000018171615141312110600000007000000736368656d617265636f726421000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
         );
-        assert_eq!(header_bytes(&bytes, 128).unwrap(), Ok(128));
-        assert_eq!(Header::decode(&bytes).unwrap(), header);
+        assert_eq!(header_bytes(&bytes, 128).unwrap(), 128);
+        assert_eq!(Header::decode(&bytes).unwrap(), Ok(header));
     }
 
     #[test]
