@@ -168,7 +168,8 @@ impl World {
         };
         let least = remember(&before);
         if let Some(step) = step.up_to(commits_done) {
-            step.apply(&least, &mut 0).unwrap();
+            // What is refused changes nothing.
+            let _ = step.apply(&least, &mut 0);
         }
         let (least, after) = (see_all(&least), see_all(&self.memory));
         let judge = |found: &Tables| {
@@ -216,6 +217,8 @@ impl World {
 
     /// Checks that both stores hold the same, also after the power fails once more.
     pub(crate) fn check(&mut self) {
+        // A fault that was set and not met yet is met by nobody.
+        self.machine.fail_at(0, Fault::Io);
         let expected = see_all(&self.memory);
         assert_eq!(see_all(&self.warehouse), expected);
         self.reboot(Loss::AllUnsynced);
