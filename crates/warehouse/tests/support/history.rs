@@ -38,6 +38,10 @@ pub(crate) enum Step {
         from: &'static str,
         to: &'static str,
     },
+    CopyUnsealed {
+        from: &'static str,
+        to: &'static str,
+    },
     Rename {
         from: &'static str,
         to: &'static str,
@@ -85,6 +89,7 @@ impl Step {
             Self::CopyWithRecord { from, to } => {
                 warehouse.copy_with_record(&dataset(from), &dataset(to), b"other")?;
             }
+            Self::CopyUnsealed { from, to } => warehouse.copy_unsealed(&dataset(from), &dataset(to))?,
             Self::Rename { from, to } => warehouse.rename(&dataset(from), &dataset(to))?,
             Self::Drop { table } => drop(warehouse.drop(&dataset(table))?),
         }
