@@ -24,6 +24,7 @@ const FRAME_BYTES: usize = 48;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Footer {
+    /// How its batches are compressed.
     pub(crate) needs: Needs,
     pub(crate) schema_ipc: Vec<u8>,
     pub(crate) seal: Seal,
@@ -62,7 +63,8 @@ impl Footer {
 
         let mut footer = Vec::new();
         footer.extend_from_slice(&FOOTER_MAGIC);
-        footer.extend_from_slice(&self.needs.encode());
+        let needs = if self.seal.failed.is_empty() { self.needs } else { self.needs.and(Needs::HOLES) };
+        footer.extend_from_slice(&needs.encode());
         footer.extend_from_slice(&[0; FIXED_BYTES - 12]);
         put_counted(&mut footer, &self.schema_ipc);
         put_counted(&mut footer, &self.seal.record);
@@ -146,6 +148,7 @@ impl Footer {
             && frames.iter().try_fold(0_u64, |sum, frame| sum.checked_add(frame.rows)) == Some(rows_out);
         let is_bounded =
             schema_ipc.len() as u64 <= SCHEMA_BYTES_MAX && record.len() as u64 <= RECORD_BYTES_MAX;
+        let needs = needs.without_holes();
         let seal = Seal { rows_in, failed, content_hash, record };
         (is_within && is_ordered && is_counted && is_bounded).then_some(Self {
             needs,

@@ -137,7 +137,7 @@ mod tests {
         let failed = RowRanges::from_iter([RowRange::new(0, 1), RowRange::new(3, 4), RowRange::new(5, 7)]);
         let (content_hash, record) = (ContentHash::from_bytes([0; 32]), Vec::new());
         let footer = Footer {
-            needs: Needs::HOLES,
+            needs: Needs::NOTHING,
             schema_ipc: Vec::new(),
             seal: Seal { rows_in: 7, failed, content_hash, record },
             segments: vec![FooterSegment { number: 1, identity: 7, bytes: 1_000 }],
