@@ -45,6 +45,7 @@ pub(crate) fn expand(options: &Options, function: ItemFn) -> syn::Result<TokenSt
 
                 #[inline]
                 fn deref(&self) -> &Self::Target {
+                    #[allow(clippy::ptr_arg)] // a row is an owned type: `&str` would be no row
                     #(#attributes)*
                     #sig #block
 
