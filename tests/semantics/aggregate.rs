@@ -44,13 +44,13 @@ static LIVE_MAX: AtomicI64 = AtomicI64::new(0);
 
 /// Is counted while it lives.
 #[derive(Debug)]
-struct Live;
+struct Live(());
 
 impl Default for Live {
     fn default() -> Self {
         let live = LIVE.fetch_add(1, Ordering::SeqCst) + 1;
         LIVE_MAX.fetch_max(live, Ordering::SeqCst);
-        Self
+        Self(())
     }
 }
 
@@ -175,7 +175,8 @@ fn a03_a_fold_goes_on_from_its_last_state() {
     let folder = Folder::new();
     let run = || {
         let session = builder(&folder.path()).threads(4).durability(Durability::EveryRow).open().unwrap();
-        let tally = session.read_records((0..2000u64).collect()).filter(udf!("even", |n: &u64| n % 2 == 0));
+        let tally =
+            session.read_records((0..2000u64).collect()).filter(udf!("even", |n: &u64| n.is_multiple_of(2)));
         let tally = tally.fold(
             Tally::default(),
             udf!("tally", |tally: &mut Tally, n: &u64| {
@@ -331,10 +332,7 @@ fn aggregations_over_nothing_after_a_filter_and_over_aggregations() {
             group.rows().zip(group.rows().skip(1)).map(|(one, next)| one + next).take(few).collect::<Vec<_>>()
         }),
     );
-    assert_eq!(
-        pairs.collect().unwrap(),
-        [21, 41, 43, 81, 101, 103, 141, 161, 163][..].iter().copied().collect::<Vec<u64>>()
-    );
+    assert_eq!(pairs.collect().unwrap(), [21, 41, 43, 81, 101, 103, 141, 161, 163]);
 }
 
 mod by_tens {
