@@ -193,7 +193,7 @@ fn a_limit_behind_a_filter_reads_little_more_than_it_gives() {
 #[test]
 fn a_union_of_many_chains_has_all_their_rows_in_order() {
     static CALLS: Calls = Calls::new();
-    for chains in [50u64, 300] {
+    for chains in [50u64, 1000] {
         let folder = Folder::new();
         let expected: Vec<u64> =
             (0..chains).flat_map(|chain| (0..chain % 4).map(move |n| chain * 10 + n)).collect();
