@@ -317,7 +317,10 @@ impl StepRun<'_> {
         let table = self.failures_table();
         let mut recorded = RowRanges::new();
         if !self.step.retries_failed {
-            recorded = failures::rows_of(&failures::read(self.session.warehouse(), &table, processed)?);
+            let mut failed = failures::read(self.session.warehouse(), &table, processed)?;
+            // Other code may do them.
+            failed.retain(|failed| failed.code == self.code.to_string());
+            recorded = failures::rows_of(&failed);
         }
         if recorded.rows() > self.session.settings().failures_max() {
             recorded = RowRanges::new(); // they are tried again
