@@ -140,6 +140,17 @@ where
     }
 }
 
+/// The components of an input beyond which a union knows it by its hash alone: they are kept in records, which have
+/// a bound, and stand behind one more `first` or `second` in each union around it.
+const COMPONENTS_MAX: usize = 256;
+
+fn with_input(fingerprint: Fingerprint, label: &str, input: &Fingerprint) -> Fingerprint {
+    if input.components().len() <= COMPONENTS_MAX {
+        return extend(fingerprint, label, input);
+    }
+    fingerprint.with_hash(label, input.hash(), input.hash().short())
+}
+
 /// The rows of one input and then those of another.
 pub(crate) struct UnionInput<T> {
     inputs: [Arc<dyn Input<T>>; 2],
@@ -154,8 +165,8 @@ impl<T> UnionInput<T> {
         if let Some(difference) = first.schema().first_difference(second.schema()) {
             return Err(rowmark_rows::Error::SchemaMismatch { difference }.into());
         }
-        let fingerprint = extend(Fingerprint::new("rowmark.rows"), "first", first.fingerprint());
-        let fingerprint = extend(fingerprint, "second", second.fingerprint());
+        let fingerprint = with_input(Fingerprint::new("rowmark.rows"), "first", first.fingerprint());
+        let fingerprint = with_input(fingerprint, "second", second.fingerprint());
         let rows = [first.rows()?, second.rows()?];
         Ok(Self { inputs, rows, fingerprint })
     }

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use arrow_array::RecordBatch;
 
 use super::run::Run;
-use super::{CHUNK_BYTES_MAX, CHUNK_ROWS_MAX, Chunk, SortKey, batch_bytes, gather};
+use super::{CHUNK_ROWS_MAX, Chunk, SortKey, batch_bytes, gather};
 use crate::error::CommitError;
 
 /// Gives the rows of several runs in their common order.
@@ -14,6 +14,8 @@ pub(crate) struct Merge<K> {
     cursors: Vec<Cursor<K>>,
     /// The next row of each run that has one, by key and number; the run's position stands last.
     next: BinaryHeap<Reverse<(K, u64, usize)>>,
+    /// About the most bytes of a batch that comes out.
+    chunk_bytes: usize,
 }
 
 /// Where the merge is in a run.
@@ -33,8 +35,11 @@ impl<K: SortKey> Cursor<K> {
 }
 
 impl<K: SortKey> Merge<K> {
-    pub(crate) fn new(runs: impl IntoIterator<Item = Run<K>>) -> Result<Self, CommitError> {
-        let mut merge = Self { cursors: Vec::new(), next: BinaryHeap::new() };
+    pub(crate) fn new(
+        runs: impl IntoIterator<Item = Run<K>>,
+        chunk_bytes: usize,
+    ) -> Result<Self, CommitError> {
+        let mut merge = Self { cursors: Vec::new(), next: BinaryHeap::new(), chunk_bytes };
         for (position, run) in runs.into_iter().enumerate() {
             let (keys, batch) = (Vec::new().into_iter(), RecordBatch::new_empty(run.rows_schema()));
             merge.cursors.push(Cursor { chunks: Box::new(run.chunks()), keys, batch, row_bytes: 0 });
@@ -62,7 +67,7 @@ impl<K: SortKey> Merge<K> {
         let mut batches: Vec<RecordBatch> = self.cursors.iter().map(|cursor| cursor.batch.clone()).collect();
         let mut batch_of: Vec<usize> = (0..batches.len()).collect();
         let (mut keys, mut places, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while keys.len() < CHUNK_ROWS_MAX && bytes < CHUNK_BYTES_MAX {
+        while keys.len() < CHUNK_ROWS_MAX && bytes < self.chunk_bytes {
             let Some(Reverse((key, number, position))) = self.next.pop() else { break };
             let cursor = &self.cursors[position];
             let is_last = cursor.keys.len() == 0;

@@ -29,6 +29,9 @@ const MERGED_RUNS_MAX: usize = 64;
 const CHUNK_ROWS_MAX: usize = 8192;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 
+/// The bytes below which the batches of a run are not cut, however little memory there is.
+const CHUNK_BYTES_MIN: usize = 128 << 10;
+
 /// What rows can be sorted and grouped by: a value of any type that can be stored and has an order.
 ///
 /// It is implemented for every such type. Floating-point numbers have no total order: use their bits, a rounded
@@ -92,21 +95,28 @@ impl<K: SortKey> Sorter<K> {
     /// Gives the rows back, in their order.
     pub(crate) fn finish(mut self) -> Result<Sorted<K>, CommitError> {
         if self.runs.is_empty() {
-            return Ok(Sorted::Held(self.held.sorted()));
+            return Ok(Sorted::Held(self.held.sorted(CHUNK_BYTES_MAX)));
         }
         self.spill()?;
+        let chunk_bytes = self.run_chunk_bytes();
         while self.runs.len() > MERGED_RUNS_MAX {
-            let mut merge = Merge::new(self.runs.drain(..MERGED_RUNS_MAX))?;
+            let mut merge = Merge::new(self.runs.drain(..MERGED_RUNS_MAX), chunk_bytes)?;
             let longer = Run::write(&self.format, &mut self.scratch, || merge.next_chunk())?;
             self.runs.push(longer);
         }
-        Ok(Sorted::Merged { merge: Merge::new(self.runs)?, _scratch: self.scratch })
+        Ok(Sorted::Merged { merge: Merge::new(self.runs, CHUNK_BYTES_MAX)?, _scratch: self.scratch })
+    }
+
+    /// The bytes of a batch in a run: when runs are merged, one of each is in memory.
+    fn run_chunk_bytes(&self) -> usize {
+        (self.bytes_max as usize / MERGED_RUNS_MAX).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
     }
 
     fn spill(&mut self) -> Result<(), CommitError> {
+        let chunk_bytes = self.run_chunk_bytes();
         let held = std::mem::replace(&mut self.held, Held::new());
         if !held.entries.is_empty() {
-            let mut sorted = held.sorted();
+            let mut sorted = held.sorted(chunk_bytes);
             let run = Run::write(&self.format, &mut self.scratch, || sorted.next_chunk())?;
             self.runs.push(run);
         }
@@ -149,11 +159,11 @@ impl<K: SortKey> Held<K> {
         self.batches.push(rows);
     }
 
-    fn sorted(mut self) -> SortedHeld<K> {
+    fn sorted(mut self, chunk_bytes: usize) -> SortedHeld<K> {
         self.entries.par_sort_unstable_by(|one, other| (&one.key, one.row).cmp(&(&other.key, other.row)));
         // About the size of a row: the whole is bounded, so chunks of any part of it are near enough.
         let row_bytes = self.bytes as usize / self.entries.len().max(1);
-        let chunk_rows = (CHUNK_BYTES_MAX / row_bytes.max(1)).clamp(1, CHUNK_ROWS_MAX);
+        let chunk_rows = (chunk_bytes / row_bytes.max(1)).clamp(1, CHUNK_ROWS_MAX);
         SortedHeld { batches: self.batches, entries: self.entries.into_iter(), chunk_rows }
     }
 }

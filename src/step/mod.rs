@@ -419,7 +419,11 @@ impl StepRun<'_> {
         let table = self.failures_table();
         let failures_max = if self.step.retries_failed { 0 } else { self.session.settings().failures_max() };
         let mut recorded = match failures::read(self.session.warehouse(), &table, processed) {
-            Ok(recorded) => failures::rows_of(&recorded),
+            Ok(mut recorded) => {
+                // Other code may do them.
+                recorded.retain(|failed| failed.code == self.code.to_string());
+                failures::rows_of(&recorded)
+            }
             Err(error) if failures::is_lost(&error) => {
                 self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))?;
                 self.session.warehouse().drop(&table)?;

@@ -44,13 +44,13 @@ static LIVE_MAX: AtomicI64 = AtomicI64::new(0);
 
 /// Is counted while it lives.
 #[derive(Debug)]
-struct Live;
+struct Live(());
 
 impl Live {
     fn begin() -> Self {
         let live = LIVE.fetch_add(1, Ordering::SeqCst) + 1;
         LIVE_MAX.fetch_max(live, Ordering::SeqCst);
-        Self
+        Self(())
     }
 }
 
@@ -113,6 +113,59 @@ fn a02_groups_larger_than_memory_are_streamed_and_sorting_spills() {
     assert!(live_max < 80_000, "{live_max} of {ROWS} rows were in memory at a time");
     let tables = session.warehouse().list(&rowmark::warehouse::TableFilter::All).unwrap();
     assert!(tables.iter().all(|table| !table.to_string().contains("partition")), "{tables:?}");
+}
+
+/// Sorts and groups rows of 500 bytes and tells the most memory that the process ever had, in kB.
+#[test]
+fn child_that_groups_in_little_memory() {
+    let Ok(rows) = std::env::var("ROWMARK_TEST_GROUP_ROWS") else { return };
+    let folder = Folder::new();
+    let session = builder(&folder.path()).sort_bytes_max(2 << 20).batch_bytes_max(1 << 20).open().unwrap();
+    let rows: u64 = rows.parse().unwrap();
+    let texts = session.read_records((0..rows / 100).collect()).flat_map(udf!("texts", |n: &u64| {
+        (0..100).map(|text| format!("{:0>500}", n * 100 + text)).collect::<Vec<_>>()
+    }));
+    let bytes = texts.agg(
+        udf!("two", |text: &String| text.ends_with('7')),
+        udf!("bytes", |group: &Group<bool, String>| group.rows().map(|text| text.len() as u64).sum::<u64>()),
+    );
+    assert_eq!(bytes.collect().unwrap(), [rows * 450, rows * 50]);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    println!("peak {}", peak.trim().trim_end_matches(" kB"));
+}
+
+#[test]
+fn a02_three_times_the_rows_need_hardly_more_memory() {
+    let peak_kb = |rows: u64| -> u64 {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "aggregate::child_that_groups_in_little_memory", "--nocapture"])
+            .env("ROWMARK_TEST_GROUP_ROWS", rows.to_string())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().find_map(|line| line.split("peak ").nth(1)).expect(&text).trim().parse().unwrap()
+    };
+    let (few, many) = (peak_kb(100_000), peak_kb(300_000));
+    println!("50 MB of rows: {few} kB at the most; 150 MB: {many} kB");
+    assert!(many < few + 60_000, "the rows are 100 MB more, and the memory {few} kB became {many} kB");
+}
+
+#[test]
+fn a_million_outputs_of_one_input_are_one_batch_that_is_read_in_pieces() {
+    const OUTPUTS: u64 = 1_000_000;
+    let folder = Folder::new();
+    let session = folder.session();
+    let many = session.read_values(&[0u64, OUTPUTS, 0]).flat_map(udf!("many", |n: &u64| 0..*n));
+    assert_eq!(many.save("many").unwrap().rows(), OUTPUTS);
+    let next = session.read_dataset::<u64>("many", None).unwrap().map(udf!("next", |n: &u64| n + 1));
+    let begun = std::time::Instant::now();
+    assert_eq!(next.save("next").unwrap().rows(), OUTPUTS);
+    assert_eq!(next.offset(OUTPUTS - 1).first().unwrap(), Some(OUTPUTS));
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(60),
+        "the batch is not read again for each range"
+    );
 }
 
 #[test]
@@ -285,7 +338,7 @@ fn aggregations_over_nothing_after_a_filter_and_over_aggregations() {
             group.rows().zip(group.rows().skip(1)).map(|(one, next)| one + next).take(few).collect::<Vec<_>>()
         }),
     );
-    assert_eq!(pairs.collect().unwrap(), [21, 41, 43, 81, 101, 103, 141, 161, 163].to_vec());
+    assert_eq!(pairs.collect().unwrap(), [21, 41, 43, 81, 101, 103, 141, 161, 163]);
 }
 
 mod by_tens {

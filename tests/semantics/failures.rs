@@ -212,6 +212,22 @@ fn p03_too_many_failures_end_the_run_and_a_higher_bound_goes_on() {
 }
 
 #[test]
+fn p03_mended_code_that_goes_on_tries_the_rows_again_at_which_the_code_before_failed() {
+    let _turn = turn();
+    let folder = Folder::new();
+    let session = recording(&folder, 4).open().unwrap();
+    numbers(&session).map(broken::parse).save("parsed").unwrap_err();
+    drop(session);
+    CALLS.take();
+    let session = recording(&folder, 4).open().unwrap();
+    assert_eq!(numbers(&session).map(mended::parse).collect().unwrap(), (0..100).collect::<Vec<_>>());
+    let calls = CALLS.take();
+    assert!(calls.values().all(|calls| *calls == 1));
+    assert_eq!(calls.into_keys().take_while(|row| *row <= 43).collect::<Vec<_>>(), THREES[..5]);
+    assert_eq!(session.failures("parse").unwrap(), []);
+}
+
+#[test]
 fn p03_a_finished_result_with_more_failures_than_are_allowed_now_is_not_taken() {
     let _turn = turn();
     let folder = Folder::new();

@@ -88,10 +88,53 @@ fn p02_without_a_terminal_plain_lines_are_printed_and_when_off_nothing() {
     assert!(!shown.contains("rows"), "{shown}");
 }
 
+/// What the example prints on a terminal.
+fn on_a_terminal(display: &str) -> String {
+    let output = std::process::Command::new("python3")
+        .args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]))"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "progress::child_that_shows_progress", "--nocapture"])
+        .env("ROWMARK_TEST_DISPLAY", display)
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}");
+    shown
+}
+
+#[test]
+#[cfg(feature = "progress")]
+fn p02_a_bar_is_drawn_on_a_terminal_only_and_lines_there_if_asked() {
+    let bar = |shown: &str| shown.contains("slow [") && shown.contains('%');
+    let shown = on_a_terminal("auto");
+    assert!(bar(&shown) && shown.contains("3 of 3 rows"), "{shown:?}");
+    let shown = on_a_terminal("lines");
+    assert!(!bar(&shown) && shown.contains("slow: 3 of 3 rows"), "{shown:?}");
+    let shown = on_a_terminal("off");
+    assert!(!bar(&shown) && !shown.contains("rows"), "{shown:?}");
+    let shown = lines("auto");
+    assert!(!bar(&shown), "{shown:?}");
+}
+
+#[test]
+fn p02_a_callback_that_panics_does_no_harm_to_the_run() {
+    let folder = Folder::new();
+    let display = ProgressDisplay::callback(|_, _| panic!("the callback fell over"));
+    let session = builder(&folder.path()).progress(display).open().unwrap();
+    let chain = session.read_values(&[1u64, 2, 3]).map(udf!("same", |n: &u64| *n));
+    assert_eq!(chain.collect().unwrap(), [1, 2, 3]);
+}
+
 #[test]
 fn child_that_shows_progress() {
     let Ok(display) = std::env::var("ROWMARK_TEST_DISPLAY") else { return };
-    let display = if display == "off" { ProgressDisplay::Off } else { ProgressDisplay::Auto };
+    let display = match display.as_str() {
+        "off" => ProgressDisplay::Off,
+        "lines" => ProgressDisplay::Lines,
+        _ => ProgressDisplay::Auto,
+    };
     let folder = Folder::new();
     let session = builder(&folder.path()).progress(display).open().unwrap();
     session.read_values(&[1u64, 2, 3]).map(udf!("slow", |n: &u64| *n)).collect().unwrap();

@@ -193,7 +193,7 @@ fn a_limit_behind_a_filter_reads_little_more_than_it_gives() {
 #[test]
 fn a_union_of_many_chains_has_all_their_rows_in_order() {
     static CALLS: Calls = Calls::new();
-    for chains in [50u64, 300] {
+    for chains in [50u64, 1000] {
         let folder = Folder::new();
         let expected: Vec<u64> =
             (0..chains).flat_map(|chain| (0..chain % 4).map(move |n| chain * 10 + n)).collect();
@@ -242,7 +242,7 @@ fn rows_with_equal_keys_stay_in_their_order_also_when_they_are_sorted_on_disk() 
     for sort_bytes_max in [1, 4096, 128 << 20] {
         let folder = Folder::new();
         let session =
-            builder(&folder.path()).sort_bytes_max(sort_bytes_max).batch_rows_max(100).open().unwrap();
+            builder(&folder.path()).sort_bytes_max(sort_bytes_max).batch_rows_max(10).open().unwrap();
         let rows: Vec<(u64, u64)> = (0..3000).map(|n| (n * 7919 % 13, n)).collect();
         let sorted = session.read_values(&rows).order_by(udf!("first", |row: &(u64, u64)| row.0));
         let mut expected = rows.clone();

@@ -45,8 +45,8 @@ pub(crate) fn expand(options: &Options, function: ItemFn) -> syn::Result<TokenSt
 
                 #[inline]
                 fn deref(&self) -> &Self::Target {
+                    #[allow(clippy::ptr_arg)] // a row is an owned type: `&str` would be no row
                     #(#attributes)*
-                    #[allow(clippy::ptr_arg)] // a row may be a `String` or a `Vec`
                     #sig #block
 
                     const FUNCTION: #lifetimes fn(#(#arguments),*) #output = #name;

@@ -52,7 +52,7 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
         identity: &quote!(::rowmark::udf::Identity::new(#text).parameter("fields", self)),
     });
     Ok(quote! {
-        #[allow(clippy::ptr_arg)] // a row may be a `String` or a `Vec`
+        #[allow(clippy::ptr_arg)] // a row is an owned type: `&str` would be no row
         #block
 
         const _: () = {
