@@ -6,17 +6,18 @@ use rowmark_hashing::Fingerprint;
 #[cfg(feature = "arrow")]
 use rowmark_readers::ColumnarOptions;
 use rowmark_readers::{
-    CsvOptions, CsvSource, FileSource, Files, Format, JsonOptions, JsonSource, MemorySource, Source,
+    CsvOptions, CsvSource, Error as ReadError, FileSource, Files, Format, JsonOptions, JsonSource,
+    MemorySource, Source,
 };
 use rowmark_rows::{Columns, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
 use crate::chain::Chain;
 use crate::dataset::StoredDataset;
-use crate::input::{Input, TableInput};
+use crate::input::{Input, Once, Spool, TableInput};
 use crate::session::Session;
 use crate::stage::{Run, SourceStage, Stage};
-use crate::{Error, Result};
+use crate::{BoxError, Error, Result};
 
 impl Session {
     /// Reads rows from CSV files with a header line and commas: one, a list, a folder or a pattern, compressed or not.
@@ -214,6 +215,57 @@ impl Session {
         self.read(MemorySource::new(rows))
     }
 
+    /// Reads rows from an iterator, which is read once, when the chain runs.
+    ///
+    /// Its rows are hashed while they are stored; memory is that of one batch. A rerun reads the iterator again, finds that
+    /// the rows are what they were, and skips what was computed from them.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let squares = session.read_records_iter((0u64..1000).map(|n| n * n))?;
+    /// assert_eq!(squares.filter(udf!("even", |n: &u64| n % 2 == 0)).count()?, 500);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `T` cannot be stored.
+    pub fn read_records_iter<T: RowType, I>(&self, rows: I) -> Result<Chain<T>>
+    where
+        I: IntoIterator<Item = T, IntoIter: Send + 'static>,
+    {
+        self.read_once("records", Box::new(rows.into_iter().map(Ok)))
+    }
+
+    /// Reads rows from an iterator that may fail; its first error ends the run. See
+    /// [`read_records_iter`](Self::read_records_iter).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// let numbers = "1 2 x".split(' ').map(str::parse::<u64>);
+    /// let error = session.read_fallible_iter(numbers)?.collect().unwrap_err();
+    /// assert_eq!(error.to_string(), "cannot read records");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `T` cannot be stored.
+    pub fn read_fallible_iter<T: RowType, E, I>(&self, rows: I) -> Result<Chain<T>>
+    where
+        E: Into<BoxError>,
+        I: IntoIterator<Item = std::result::Result<T, E>, IntoIter: Send + 'static>,
+    {
+        let custom = |error: E| ReadError::Custom { name: "records".to_owned(), source: error.into() };
+        self.read_once("records", Box::new(rows.into_iter().map(move |row| row.map_err(custom))))
+    }
+
+    fn read_once<T: RowType>(&self, name: &str, rows: Once<T>) -> Result<Chain<T>> {
+        Ok(Chain::new(self, Spool::new(self, name.to_owned(), RowSchema::of::<T>()?, rows)))
+    }
+
     fn read_files<F: Format + 'static>(&self, source: FileSource<F>) -> Chain<F::Row> {
         match self.file_hashes() {
             Some(hashes) => self.read(source.remember(hashes)),
@@ -265,6 +317,16 @@ impl Session {
     /// The table is not sealed, or its rows are not of type `T`.
     pub fn read_table<T: RowType>(&self, table: &Table) -> Result<Chain<T>> {
         Ok(Chain::new(self, StoredTable::open::<T>(self, table)?))
+    }
+}
+
+impl<T: RowType> Stage<T> for Spool<T> {
+    fn name(&self) -> String {
+        Spool::name(self).to_owned()
+    }
+
+    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+        Ok(Arc::new(Spool::input(self)?))
     }
 }
 

@@ -9,7 +9,7 @@ use rowmark::readers::Error as ReadError;
 use rowmark::rows::RowType;
 use rowmark::{Error, RowError};
 
-use crate::support::{Calls, Folder, builder};
+use crate::support::{Calls, FailAt, Folder, builder};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Town {
@@ -81,6 +81,66 @@ fn s01_the_same_rows_are_known_in_another_process_and_others_are_not() {
         assert_eq!(run(&folder.path(), other), expected);
     }
     assert_eq!(run(&folder.path(), rows()), 0);
+}
+
+#[test]
+fn s02_an_iterator_is_hashed_while_it_is_stored_and_what_is_done_is_skipped() {
+    let folder = Folder::new();
+    let run = |rows: std::ops::Range<u64>| {
+        computed(&folder, |session| session.read_records_iter(rows.map(|n| n.pow(2))).unwrap())
+    };
+    assert_eq!(run(0..30_000), 30_000);
+    assert_eq!(run(0..30_000), 0);
+    assert_eq!(run(0..29_999), 29_999);
+    assert_eq!(run(1..30_001), 30_000);
+    let left: Vec<String> = fs::read_dir(folder.path().join("tables"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with("partition"))
+        .collect();
+    assert_eq!(left, [""; 0], "what was stored of iterators is gone");
+}
+
+#[test]
+fn s02_a_step_over_an_iterator_continues_where_it_failed() {
+    static CALLS: Calls = Calls::new();
+    static FAIL_AT: FailAt = FailAt::never();
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session_in_order();
+        let rows = session.read_records_iter(0..1000u64).unwrap();
+        let chain = rows.map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            FAIL_AT.check(*n).map(|()| *n)
+        }));
+        chain.collect()
+    };
+    FAIL_AT.set(700);
+    run().unwrap_err();
+    assert_eq!(CALLS.take_total(), 701);
+    FAIL_AT.set(None);
+    assert_eq!(run().unwrap(), (0..1000).collect::<Vec<_>>());
+    assert_eq!(CALLS.take_total(), 300);
+}
+
+#[test]
+fn s02_an_iterator_is_read_once_however_often_its_rows_are_used() {
+    let folder = Folder::new();
+    let session = folder.session();
+    let chain = session.read_records_iter(["a", "b"].map(String::from)).unwrap();
+    assert_eq!(chain.collect().unwrap(), ["a", "b"]);
+    assert_eq!(chain.save("letters").unwrap().rows(), 2);
+    assert_eq!(chain.count().unwrap(), 2);
+
+    let failing = [Ok(1u64), Err("no more"), Ok(2)];
+    let chain = session.read_fallible_iter(failing).unwrap();
+    let told = |error: Error| {
+        let error: Box<dyn std::error::Error> = error.into();
+        format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default())
+    };
+    assert_eq!(told(chain.collect().unwrap_err()), "cannot read records: no more");
+    let again = told(chain.collect().unwrap_err());
+    assert!(again.starts_with("the rows of records were read once, and not to their end"), "{again}");
 }
 
 #[test]
