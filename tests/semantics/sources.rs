@@ -144,6 +144,35 @@ fn s02_an_iterator_is_read_once_however_often_its_rows_are_used() {
 }
 
 #[test]
+#[cfg(feature = "sqlite")]
+fn s02_a_query_is_known_by_its_rows_or_by_a_cheaper_query() {
+    use rowmark::readers::Query;
+    let (folder, (_data, data)) = (Folder::new(), data());
+    let path = data.join("towns.db");
+    let put = |name: &str| {
+        fs::copy(Path::new("crates/readers/tests/data").join(name), &path).unwrap();
+    };
+    let query =
+        || Query::new(format!("sqlite:{}", path.display()), "select name, metres from towns order by id");
+    let run = |query: Query| computed(&folder, |session| session.read_database::<Town>(query).unwrap());
+    put("towns.db");
+    assert_eq!(run(query()), 3);
+    assert_eq!(run(query()), 0);
+    put("towns_changed.db");
+    assert_eq!(run(query()), 3, "one value is another");
+
+    // The cheaper query answers the same for both files, so the second is never read.
+    let cheap = || query().fingerprint("select count(*) from towns");
+    assert_eq!(run(cheap()), 0, "the rows are those that were read without it");
+    put("towns.db");
+    assert_eq!(run(cheap()), 0);
+    let rows = folder.session().read_database::<Town>(cheap()).unwrap().collect().unwrap();
+    assert_eq!(rows[1].metres, Some(435.0), "as it was told");
+    let sum = query().fingerprint("select sum(metres) from towns");
+    assert_eq!(run(sum), 0, "it was read, and is what was read first");
+}
+
+#[test]
 fn s03_time_stamps_of_files_do_not_count_and_their_content_does() {
     let (folder, (_data, data)) = (Folder::new(), data());
     for (name, text) in [("towns.csv", CSV), ("towns.json", JSON)] {
