@@ -101,6 +101,37 @@ fn s02_an_iterator_is_hashed_while_it_is_stored_and_what_is_done_is_skipped() {
     assert_eq!(left, [""; 0], "what was stored of iterators is gone");
 }
 
+/// Memory that this process had at most, in MiB.
+#[cfg(target_os = "linux")]
+fn peak_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn s02_an_iterator_of_ten_million_rows_needs_little_memory() {
+    const STATE: &str = "ROWMARK_TEST_S02";
+    const ROWS: u64 = 10_000_000;
+    if let Some(state) = std::env::var_os(STATE) {
+        let session = builder(Path::new(&state)).open().unwrap();
+        let before = peak_mib();
+        let rows = session.read_records_iter(0..ROWS).unwrap();
+        assert_eq!(rows.count().unwrap(), ROWS);
+        let more = peak_mib() - before;
+        assert!(more < 64, "{more} MiB for rows of {} MiB", ROWS * 8 >> 20);
+        return;
+    }
+    let folder = Folder::new();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["sources::s02_an_iterator_of_ten_million_rows_needs_little_memory", "--exact"])
+        .env(STATE, folder.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
 #[test]
 fn s02_a_step_over_an_iterator_continues_where_it_failed() {
     static CALLS: Calls = Calls::new();
