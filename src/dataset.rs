@@ -1,7 +1,7 @@
 //! Saved datasets: versions 1, 2, 3, … of a name, each a sealed table that is never written again.
 
 use rowmark_hashing::{ContentHash, Fingerprint};
-use rowmark_metastore::{CheckpointKind, DatasetRef, DatasetVersion, Event, EventKind};
+use rowmark_metastore::{Checkpoint, CheckpointKind, CodeRows, DatasetRef, DatasetVersion, Event, EventKind};
 use rowmark_rows::{RowSchema, RowType};
 use rowmark_warehouse::{DatasetName, Table, TableName, Warehouse};
 
@@ -57,7 +57,7 @@ impl Saved {
                 format!("the table of version {} is gone or damaged", dataset.version),
             )?;
         }
-        let version = metastore.get_next_dataset_version(name.as_str())?;
+        let version = free_version(session, name, &checkpoint)?;
         let table_name = TableName::dataset(name.clone(), version);
         // The table comes first: should the program die before its record, the next open makes that.
         warehouse.copy(table.name(), &table_name)?;
@@ -97,6 +97,11 @@ impl Saved {
         self.is_new
     }
 
+    /// Which code made how many of the input rows: more than one after code was changed and the step went on.
+    pub fn provenance(&self) -> &[CodeRows] {
+        &self.dataset.codes
+    }
+
     /// The record of the version.
     pub fn dataset(&self) -> &DatasetVersion {
         &self.dataset
@@ -105,6 +110,27 @@ impl Saved {
     /// What the run did, step by step.
     pub fn report(&self) -> &Report {
         &self.report
+    }
+}
+
+/// The next version of a dataset, and no table of it.
+///
+/// One can be there: of an attempt of this session whose record could not be written, which is dropped; or of a version
+/// whose record was lost and could not be made again from its damaged table, which is left as it is.
+fn free_version(session: &Session, name: &DatasetName, checkpoint: &Checkpoint) -> Result<u32> {
+    let warehouse = session.warehouse();
+    let mut version = session.metastore().get_next_dataset_version(name.as_str())?;
+    loop {
+        let table_name = TableName::dataset(name.clone(), version);
+        match warehouse.open_table(&table_name) {
+            Ok(None) => return Ok(version),
+            Ok(Some(table)) if table.seal().map(|seal| seal.content_hash) == checkpoint.content_hash => {
+                warehouse.drop(&table_name)?;
+                return Ok(version);
+            }
+            Err(error) if !store::is_lost(&error) => return Err(error.into()),
+            Ok(Some(_)) | Err(_) => version += 1,
+        }
     }
 }
 

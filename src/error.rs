@@ -82,8 +82,8 @@ pub enum Error {
     Row {
         /// The row's number.
         row: u64,
-        /// Why.
-        source: Box<RowError>,
+        /// Why: something on the way answered an error, or panicked.
+        source: Box<rowmark_executor::Failure<RowError>>,
     },
     /// Rows could not be sorted or stored.
     #[error(transparent)]
@@ -116,6 +116,14 @@ pub enum Error {
     )]
     SameName {
         /// The name of both.
+        step: String,
+    },
+    /// A step's code was changed before all its rows were done, and its rows are not to be mixed.
+    #[error(
+        "finished rows of `{step}` were made by other code than runs now, and `MixedCode::Fail` is set; run the old code to its end, reset its progress, or choose another policy"
+    )]
+    MixedCode {
+        /// The step's name.
         step: String,
     },
     /// A dataset is not there.

@@ -5,8 +5,10 @@ mod dataset;
 mod display;
 mod ends;
 mod error;
+mod explain;
 mod function;
 mod group;
+mod housekeeping;
 mod in_flight;
 mod input;
 mod poison;
@@ -31,15 +33,18 @@ pub use dataset::Saved;
 pub use display::ProgressDisplay;
 pub use ends::ChainRows;
 pub use error::{BoxError, CommitError, Error, Result, RowError};
+pub use explain::Explanation;
 pub use function::WithInput;
 pub use group::{Group, GroupRows};
+pub use housekeeping::{Cleanup, Reason, Removed, Usage};
 pub use report::{Decision, Report, StepReport};
-pub use resume::Reuse;
+pub use resume::{MixedCode, Reuse};
 pub use rowmark_executor::{CancelToken, Durability, Failure, OnError, Retry, Snapshot};
 pub use rowmark_macros::udf;
 pub use session::{Session, SessionBuilder};
 pub use sort::SortKey;
 pub use state::StateError;
+pub use step::StepPlan;
 pub use step::failures::FailedRow;
 #[doc(hidden)]
 pub use udf::private as __private;
@@ -66,7 +71,8 @@ pub mod prelude {
     pub use crate::rows::Row;
     pub use crate::udf::Udf;
     pub use crate::{
-        CancelToken, Chain, Durability, Group, OnError, ProgressDisplay, Report, Retry, Reuse, Saved, Session,
+        CancelToken, Chain, Durability, Group, MixedCode, OnError, ProgressDisplay, Report, Retry, Reuse,
+        Saved, Session,
     };
     pub use rowmark_macros::udf_closure as udf;
     pub use serde::{Deserialize, Serialize};

@@ -4,9 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use rowmark_metastore::{CodeRows, JobId};
+use serde::Serialize;
+
+use crate::step::StepPlan;
 
 /// What was done with a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Decision {
     /// Its whole result was found; its function was not called.
     Skipped,
@@ -54,6 +57,25 @@ pub struct StepReport {
     pub codes: Vec<CodeRows>,
     /// How long it took.
     pub elapsed: Duration,
+}
+
+impl StepReport {
+    /// What would be reported if a plan were all that is done.
+    pub(crate) fn of_plan(plan: &StepPlan) -> Self {
+        Self {
+            step: plan.step.clone(),
+            decision: plan.decision,
+            reason: plan.reason.clone(),
+            reused_from: plan.reused_from,
+            rows_in: plan.rows_in.unwrap_or_default(),
+            rows_reused: plan.rows_done,
+            rows_computed: 0,
+            rows_failed: 0,
+            rows_out: 0,
+            codes: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
 }
 
 /// What a run did, step by step. Prints as a small table.

@@ -15,6 +15,19 @@ pub enum Reuse {
     Lineage,
 }
 
+/// What becomes of a step's finished rows when its code was changed before the rest was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MixedCode {
+    /// They are kept, and the result says which rows came from which code.
+    #[default]
+    KeepRows,
+    /// Those of other code are computed again; those of this code are kept.
+    RecomputeStale,
+    /// It is an error.
+    Fail,
+}
+
 /// What a lookup is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lookup<'a> {
@@ -29,8 +42,9 @@ pub(crate) struct Lookup<'a> {
     /// Heed no partial checkpoint, but for the progress that this job itself has made.
     pub(crate) reset: bool,
     pub(crate) reuse: Reuse,
-    /// A result of which some rows failed will do, in this job and those that it is a rerun of.
-    pub(crate) accepts_failures: bool,
+    pub(crate) mixed_code: MixedCode,
+    /// A result of which so many rows failed will do, in this job and those that it is a rerun of.
+    pub(crate) failures_max: u64,
     /// Compute the rows that failed and were recorded, and only those.
     pub(crate) retries_failed: bool,
 }
@@ -56,8 +70,11 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
     let Lookup { lineage, hash_output, code, ignore_checkpoints, reset, reuse, .. } = lookup;
     let of_job = |job: JobId| records.iter().filter(move |record| record.job == job);
     let is_final = |record: &&Checkpoint| record.kind == CheckpointKind::Final && record.hash == hash_output;
-    let accepts_failures = lookup.accepts_failures && !lookup.retries_failed;
-    let is_enough = |record: &&Checkpoint| record.rows_failed == 0 || accepts_failures;
+    let failures_max = if lookup.retries_failed { 0 } else { lookup.failures_max };
+    let is_pure = |record: &Checkpoint| record.codes.iter().all(|made| made.code == code);
+    let keeps_rows = lookup.mixed_code == MixedCode::KeepRows;
+    let is_enough =
+        |record: &&Checkpoint| record.rows_failed <= failures_max && (keeps_rows || is_pure(record));
 
     let (this_job, ancestors) = lineage.split_first().expect("a lineage begins with the job itself");
 
@@ -77,8 +94,7 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
             // who edited it knows of them. Elsewhere only a result of this code alone will do.
             let lineage: BTreeSet<JobId> = lineage.iter().copied().collect();
             let elsewhere = records.iter().filter(is_final).filter(|record| {
-                let is_pure = record.rows_failed == 0 && record.codes.iter().all(|made| made.code == code);
-                is_pure && !lineage.contains(&record.job)
+                record.rows_failed == 0 && is_pure(record) && !lineage.contains(&record.job)
             });
             choices.extend(elsewhere.cloned().map(Choice::Skip));
         }
@@ -92,11 +108,12 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
         .find(|records| !records.is_empty())
         .unwrap_or_default();
     let progress = nearest.iter().find(|record| record.kind == CheckpointKind::Partial);
-    // A result of which rows failed can be gone on with: by the same code, or by another if just those are asked for.
+    // A result that is not enough can be gone on with: by the same code, or, if rows of it failed and just those are
+    // asked for, by another.
     let incomplete = nearest.iter().find(|record| {
         record.kind == CheckpointKind::Final
-            && record.rows_failed > 0
-            && (record.hash == hash_output || lookup.retries_failed)
+            && (record.rows_failed > 0 || !(keeps_rows || is_pure(record)))
+            && (record.hash == hash_output || (lookup.retries_failed && record.rows_failed > 0))
     });
     match (progress, incomplete) {
         // Somebody went on with that result already.
@@ -169,7 +186,8 @@ mod tests {
             ignore_checkpoints: false,
             reset: false,
             reuse: Reuse::Global,
-            accepts_failures: false,
+            mixed_code: MixedCode::KeepRows,
+            failures_max: 0,
             retries_failed: false,
         };
         change(&mut lookup);
@@ -224,28 +242,39 @@ mod tests {
     #[test]
     fn a_result_with_failed_rows_is_taken_where_failures_are_recorded() {
         let failed: [(usize, CheckpointKind, &[&str], u64); 1] = [(1, Final, &["b"], 2)];
-        check_failed(&failed, |lookup| lookup.accepts_failures = true, "skip 1, continue 1");
+        check_failed(&failed, |lookup| lookup.failures_max = 2, "skip 1, continue 1");
         check_failed(&failed, |_| {}, "continue 1");
+        check_failed(&failed, |lookup| lookup.failures_max = 1, "continue 1");
         check_failed(
             &failed,
-            |lookup| (lookup.accepts_failures, lookup.retries_failed) = (true, true),
+            |lookup| (lookup.failures_max, lookup.retries_failed) = (2, true),
             "continue 1",
         );
-        check_failed(&[(3, Final, &["b"], 2)], |lookup| lookup.accepts_failures = true, "");
+        check_failed(&[(3, Final, &["b"], 2)], |lookup| lookup.failures_max = 2, "");
     }
 
     #[test]
     fn other_code_goes_on_with_failed_rows_only_if_asked() {
         let failed: [(usize, CheckpointKind, &[&str], u64); 1] = [(1, Final, &["a"], 2)];
-        check_failed(&failed, |lookup| lookup.accepts_failures = true, "");
+        check_failed(&failed, |lookup| lookup.failures_max = 2, "");
         check_failed(&failed, |lookup| lookup.retries_failed = true, "continue 1");
+    }
+
+    #[test]
+    fn a_result_of_mixed_code_is_gone_on_with_where_its_rows_are_not_kept() {
+        for mixed_code in [MixedCode::RecomputeStale, MixedCode::Fail] {
+            let set = |lookup: &mut Lookup<'_>| lookup.mixed_code = mixed_code;
+            check(&[(1, Final, &["a", "b"])], set, "continue 1");
+            check(&[(1, Final, &["b"])], set, "skip 1");
+            check(&[(1, Partial, &["a"])], set, "continue 1");
+        }
     }
 
     #[test]
     fn a_retry_that_began_is_gone_on_with() {
         let begun: [(usize, CheckpointKind, &[&str], u64); 2] =
             [(1, Final, &["b"], 2), (1, Partial, &["b"], 0)];
-        check_failed(&begun, |lookup| lookup.accepts_failures = true, "continue 1, skip 1");
+        check_failed(&begun, |lookup| lookup.failures_max = 2, "continue 1, skip 1");
     }
 
     #[test]

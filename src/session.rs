@@ -11,13 +11,13 @@ use rowmark_metastore::{
     Checkpoint, Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp,
 };
 use rowmark_readers::FileHashes;
-use rowmark_warehouse::{FileWarehouse, Warehouse};
+use rowmark_warehouse::{Compression, FileWarehouse, Warehouse};
 
 use crate::display::ProgressDisplay;
 use crate::error::text_of;
 use crate::in_flight::{StepGuard, StepsInFlight};
 use crate::report::{Report, StepReport};
-use crate::resume::Reuse;
+use crate::resume::{MixedCode, Reuse};
 use crate::settings::Variables;
 use crate::state::StateFolder;
 use crate::step::failures;
@@ -76,18 +76,25 @@ pub(crate) struct Settings {
     pub(crate) reset: bool,
     pub(crate) ignore_checkpoints: bool,
     pub(crate) reuse: Reuse,
+    pub(crate) mixed_code: MixedCode,
     pub(crate) options: Options,
     /// Memory that a sort may hold before it spills.
     pub(crate) sort_bytes_max: u64,
+    /// The age from which checkpoints may be cleaned up, unless a cleanup says another.
+    pub(crate) ttl: Option<Duration>,
     /// After so many deaths of the process in a row a row that was in work is recorded as failed.
     pub(crate) deaths_max: Option<u32>,
     pub(crate) display: ProgressDisplay,
 }
 
 impl Settings {
-    /// Whether a failed row is recorded instead of ending the run.
-    pub(crate) fn records_failures(&self) -> bool {
-        self.options.on_error != OnError::Fail || self.deaths_max.is_some()
+    /// How many rows may fail without ending the run; rows that took the process down are not counted.
+    pub(crate) fn failures_max(&self) -> u64 {
+        match self.options.on_error {
+            OnError::Record { failures_max } => failures_max,
+            _ if self.deaths_max.is_some() => u64::MAX,
+            _ => 0,
+        }
     }
 }
 
@@ -158,11 +165,18 @@ impl Session {
         if let Some(job) = &state.job {
             return Ok(job.clone());
         }
-        let name = &self.inner.settings.job_name;
-        let predecessor = self.metastore().find_last_job(name)?;
-        let job = Job {
+        let predecessor = self.metastore().find_last_job(&self.inner.settings.job_name)?;
+        let job = self.next_job(predecessor);
+        self.metastore().create_job(&job)?;
+        tracing::info!(job = %job.id, name = %job.name, "job began");
+        Ok(state.job.insert(job).clone())
+    }
+
+    /// The job that this session begins, as a rerun of another.
+    pub(crate) fn next_job(&self, predecessor: Option<Job>) -> Job {
+        Job {
             id: JobId::new(),
-            name: name.clone(),
+            name: self.inner.settings.job_name.clone(),
             run_group: predecessor.as_ref().map_or_else(RunGroupId::new, |earlier| earlier.run_group),
             predecessor: predecessor.map(|earlier| earlier.id),
             status: JobStatus::Running,
@@ -170,10 +184,7 @@ impl Session {
             finished_at: None,
             error: None,
             process: std::process::id(),
-        };
-        self.metastore().create_job(&job)?;
-        tracing::info!(job = %job.id, name = %job.name, "job began");
-        Ok(state.job.insert(job).clone())
+        }
     }
 
     /// Waits until no other thread runs a step with this identity, and keeps others out.
@@ -306,6 +317,7 @@ pub struct SessionBuilder {
     variables: Variables,
     job_name: Option<String>,
     reuse: Reuse,
+    mixed_code: MixedCode,
     options: Options,
     sort_bytes_max: Option<u64>,
     deaths_max: Option<u32>,
@@ -313,6 +325,7 @@ pub struct SessionBuilder {
     stops_on_ctrl_c: bool,
     display: ProgressDisplay,
     stores: Option<(Box<dyn Metastore>, Arc<dyn Warehouse>)>,
+    compression: Compression,
 }
 
 impl SessionBuilder {
@@ -349,6 +362,13 @@ impl SessionBuilder {
     /// Sets where finished steps may be looked for (default: in any job).
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
+        self
+    }
+
+    /// Sets what becomes of finished rows when a step's code was changed before the rest was done (default: they are
+    /// kept).
+    pub fn mixed_code(mut self, policy: MixedCode) -> Self {
+        self.mixed_code = policy;
         self
     }
 
@@ -450,6 +470,24 @@ impl SessionBuilder {
         self
     }
 
+    /// Sets how the rows of new tables are stored (default: as they are); what is stored already stays as it is.
+    ///
+    /// The features `lz4` and `zstd` give it more values than one. Results do not depend on it.
+    ///
+    /// ```
+    /// use rowmark::prelude::*;
+    /// use rowmark::warehouse::Compression;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # #[cfg(feature = "lz4")]
+    /// let session = Session::builder().state_folder(folder.path()).compression(Compression::Lz4).open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
     /// Opens the session.
     ///
     /// # Errors
@@ -467,8 +505,10 @@ impl SessionBuilder {
                 .or(environment.ignore_checkpoints)
                 .unwrap_or(false),
             reuse,
+            mixed_code: self.mixed_code,
             options,
             sort_bytes_max: self.sort_bytes_max.unwrap_or(SORT_BYTES_MAX),
+            ttl: variables.ttl.or(environment.ttl),
             deaths_max: self.deaths_max,
             display,
         };
@@ -481,8 +521,8 @@ impl SessionBuilder {
             (metastore, warehouse, None)
         } else {
             let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
-            let warehouse: Arc<dyn Warehouse> = Arc::new(FileWarehouse::open(folder.tables())?);
-            (store::open_metastore(&folder, now())?, warehouse, Some(folder))
+            let warehouse = FileWarehouse::open(folder.tables())?.with_compression(self.compression);
+            (store::open_metastore(&folder, now())?, Arc::new(warehouse) as Arc<dyn Warehouse>, Some(folder))
         };
         store::reconcile(&*metastore, &*warehouse, now())?;
         #[cfg(feature = "ctrlc")]

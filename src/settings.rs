@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::Error;
 
@@ -18,6 +19,8 @@ pub(crate) struct Variables {
     pub(crate) ignore_checkpoints: Option<bool>,
     /// `ROWMARK_THREADS`
     pub(crate) threads: Option<usize>,
+    /// `ROWMARK_CHECKPOINT_TTL`
+    pub(crate) ttl: Option<Duration>,
 }
 
 impl Variables {
@@ -30,6 +33,9 @@ impl Variables {
             ignore_checkpoints: parse("ROWMARK_IGNORE_CHECKPOINTS", text, BOOLEAN, boolean)?,
             threads: parse("ROWMARK_THREADS", text, "a number of threads, 0 for one per core", |value| {
                 value.parse().ok()
+            })?,
+            ttl: parse("ROWMARK_CHECKPOINT_TTL", text, "a number of seconds", |value| {
+                value.parse().ok().map(Duration::from_secs)
             })?,
         })
     }
@@ -84,6 +90,7 @@ mod tests {
     fn what_is_not_set_is_none() {
         assert_eq!(Variables::read(|_| None).unwrap(), Variables::default());
         assert_eq!(read("ROWMARK_THREADS", "8").unwrap().threads, Some(8));
+        assert_eq!(read("ROWMARK_CHECKPOINT_TTL", "60").unwrap().ttl, Some(Duration::from_secs(60)));
         read("ROWMARK_THREADS", "-1").unwrap_err();
     }
 }

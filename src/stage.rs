@@ -12,6 +12,7 @@ use rowmark_rows::{RowRange, RowSchema, RowType};
 use crate::Result;
 use crate::dataset::StoredDataset;
 use crate::error::RowError;
+use crate::explain::Explanation;
 use crate::function::{Function, Items};
 use crate::group::{Aggregate, FlatAggregate, Group, GroupRow};
 use crate::input::{
@@ -38,6 +39,8 @@ pub(crate) struct Run<'a> {
     pub(crate) dependencies: Vec<DatasetRef>,
     /// Rows whose failure was recorded are tried again.
     pub(crate) retries_failed: bool,
+    /// What would be done, where nothing is to be.
+    pub(crate) plan: Option<Explanation>,
 }
 
 impl Run<'_> {
@@ -61,6 +64,11 @@ impl Run<'_> {
             work,
             retries_failed: self.retries_failed,
         };
+        if let Some(explanation) = &mut self.plan {
+            let (plan, stored) = step.plan(self.session)?;
+            explanation.push(plan);
+            return Ok(stored);
+        }
         let stored = step.run(self.session)?;
         self.report.push(stored.report.clone());
         Ok(stored)

@@ -102,11 +102,7 @@ fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &dyn
 
 fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &dyn Warehouse) -> Result<()> {
     match repair {
-        Repair::Promote(name) => {
-            if let Some((_, provenance)) = self_described(name, warehouse)? {
-                promote(name, &provenance.checkpoint, metastore, warehouse)?;
-            }
-        }
+        Repair::Promote(name) => roll_forward(name, metastore, warehouse)?,
         Repair::RestorePartial(name) => {
             if let Some((table, Provenance { checkpoint, .. })) = self_described(name, warehouse)? {
                 // The newest segment may be an ancestor's, linked; the table's name says whose it is now.
@@ -139,6 +135,18 @@ fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &dyn Warehouse) 
         Repair::RemoveDataset(dataset) => {
             metastore.remove_dataset(&dataset.name, dataset.version)?;
         }
+    }
+    Ok(())
+}
+
+/// Does what is missing of a step that was sealed and not promoted.
+pub(crate) fn roll_forward(
+    name: &TableName,
+    metastore: &dyn Metastore,
+    warehouse: &dyn Warehouse,
+) -> Result<()> {
+    if let Some((_, provenance)) = self_described(name, warehouse)? {
+        promote(name, &provenance.checkpoint, metastore, warehouse)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_ipc::writer::FileWriter;
 use rowmark_rows::{RowSchema, RowType};
@@ -34,7 +35,18 @@ impl<T: RowType> Chain<T> {
     /// # Errors
     /// As [`collect`](Self::collect); also when the file cannot be written, which leaves it as it was.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<u64> {
-        self.export(path.as_ref(), |file, schema, rows| {
+        let path = path.as_ref();
+        // Asked before anything is computed. The values of such a field would take the places of those behind it.
+        if let Some(nested) =
+            RowSchema::of::<T>()?.arrow().fields().iter().find(|field| field.data_type().is_nested())
+        {
+            let name = nested.name();
+            let source = format!(
+                "the field `{name}` holds more than one value, which CSV has no form for; `project` the rows to plain fields, or use another format"
+            );
+            return Err(Error::Export { path: path.to_owned(), source: source.into() });
+        }
+        self.export(path, |file, schema, rows| {
             let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
             writer.write_record(schema.arrow().fields().iter().map(|field| field.name()))?;
             for row in rows {
@@ -131,13 +143,18 @@ fn each_batch<T>(
     if batch.is_empty() { Ok(()) } else { write(&batch) }
 }
 
+/// Files that this process has begun: two threads may write one file.
+static FILES: AtomicU64 = AtomicU64::new(0);
+
 /// A file that is not whole yet. What is left of it is removed.
 struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn beside(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Self(path.with_file_name(format!(".{name}.{}", std::process::id())))
+        // Relaxed: it only counts.
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        Self(path.with_file_name(format!(".{name}.{}-{number}", std::process::id())))
     }
 }
 

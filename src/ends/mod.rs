@@ -4,6 +4,7 @@ use rowmark_rows::{RowRange, RowRanges, RowType};
 
 use crate::chain::Chain;
 use crate::dataset::Saved;
+use crate::explain::Explanation;
 use crate::input::Input;
 use crate::report::Report;
 use crate::session::Session;
@@ -92,12 +93,48 @@ impl<T: RowType> Chain<T> {
         self.iter()?.next().transpose()
     }
 
+    /// Says what a run would do with each step, and why: what it would skip, continue or run, whose rows it would use
+    /// and, for what is run, what has changed. Nothing is run and nothing is changed; sources are looked at, as their
+    /// content decides.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let lengths = |words: &[&str]| {
+    ///     let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+    ///     session.read_records(words).map(udf!("length", |word: &String| word.len() as u64))
+    /// };
+    /// lengths(&["map", "filter"]).collect()?;
+    /// assert_eq!(lengths(&["map", "filter"]).explain()?.to_string(), "map length: skip (done before in this job)");
+    ///
+    /// let plan = lengths(&["map", "save"]).explain()?;
+    /// assert!(plan.to_string().starts_with("map length: run, 2 rows (changed: input source content: "), "{plan}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A source or the store cannot be read, or the identity of a UDF cannot be known.
+    pub fn explain(&self) -> Result<Explanation> {
+        let mut run = Run {
+            session: &self.session,
+            report: Report::default(),
+            dependencies: Vec::new(),
+            retries_failed: self.retries_failed,
+            plan: Some(Explanation::default()),
+        };
+        self.stage.input(&mut run)?;
+        Ok(run.plan.unwrap_or_default())
+    }
+
     fn run<R>(&self, end: impl FnOnce(&mut Run<'_>) -> Result<R>) -> Result<R> {
         let mut run = Run {
             session: &self.session,
             report: Report::default(),
             dependencies: Vec::new(),
             retries_failed: self.retries_failed,
+            plan: None,
         };
         let result = end(&mut run);
         self.session.ended(result)

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rowmark_hashing::{ContentHash, ContentHasher, Fingerprint};
+use rowmark_metastore::JobId;
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
@@ -96,7 +97,9 @@ impl<T: RowType> Spool<T> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let warehouse = self.session.warehouse();
         let hash = ContentHash::of(&("rowmark.spool", number))?;
-        let name = TableName::udf(*self.session.begin_job()?.id.as_uuid(), hash, UdfTable::Partition);
+        // A look at what would be done begins no job.
+        let job = self.session.job().map_or_else(JobId::new, |job| job.id);
+        let name = TableName::udf(*job.as_uuid(), hash, UdfTable::Partition);
         let mut writer = warehouse.create(&name, &self.schema, b"")?;
         match self.write(rows, &mut *writer, CodeId::new(hash)) {
             Ok(seal) => {

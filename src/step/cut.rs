@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rowmark_executor::{Computed, Task};
+use rowmark_executor::{Computed, Error as Ended, Task};
 use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
@@ -38,12 +38,22 @@ impl<T: RowType> Work for CutWork<'_, T> {
             rows_seen: 0,
             rows_out: 0,
         };
-        let all = RowRange::new(0, self.input.rows()?).into();
         let task = ReadTask { input: self.input, schema: self.schema };
-        match workers.gather(&all, &task, &mut cut, workers.options()) {
-            Err(Error::Step { source, .. })
-                if matches!(*source, rowmark_executor::Error::Sink(CommitError::Enough)) => {}
-            ended => ended?,
+        let (mut end, mut failed) = (self.input.rows()?, None);
+        loop {
+            let missing = cut.batches.missing_before(end);
+            let ended = workers.gather(&missing, &task, &mut cut, workers.options());
+            let error = match (ended, failed.take()) {
+                (Ok(()), None) => break,
+                (Ok(()), Some(error)) => return Err(error),
+                (Err(error), _) if is_enough(&error) => break,
+                (Err(error), _) => error,
+            };
+            // The rows before the one that failed may be enough; then nobody asked for it.
+            match row_of(&error) {
+                Some(row) if row < end => (end, failed) = (row, Some(error)),
+                _ => return Err(error),
+            }
         }
         cut.writer.commit()?;
         Ok(cut.rows_out)
@@ -51,6 +61,21 @@ impl<T: RowType> Work for CutWork<'_, T> {
 
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
         hash_rows::<T>(table, self.schema, step)
+    }
+}
+
+fn is_enough(error: &Error) -> bool {
+    matches!(error, Error::Step { source, .. } if matches!(**source, Ended::Sink(CommitError::Enough)))
+}
+
+/// The row that ended the run.
+fn row_of(error: &Error) -> Option<u64> {
+    match error {
+        Error::Step { source, .. } => match **source {
+            Ended::Row { row, .. } => Some(row),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

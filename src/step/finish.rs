@@ -3,7 +3,7 @@
 use rowmark_hashing::Fingerprint;
 use rowmark_metastore::{Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, RowCounts};
 use rowmark_warehouse::Error::TableMissing;
-use rowmark_warehouse::{Seal, Table, TableName, TableWriter, UdfTable};
+use rowmark_warehouse::{Seal, Table, TableWriter};
 
 use super::StepRun;
 use super::failures::Failures;
@@ -42,7 +42,7 @@ impl StepRun<'_> {
             (_, false) => of_content("rowmark.failed rows"),
             (false, true) => of_content("rowmark.mixed codes"),
         };
-        let table_name = TableName::udf(*self.job.id.as_uuid(), self.hash_output, UdfTable::Output);
+        let table_name = self.output_table();
         let checkpoint = Checkpoint {
             hash: self.hash_output,
             kind: CheckpointKind::Final,

@@ -43,6 +43,10 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Work for FoldWork<'_, S, 
         true
     }
 
+    fn is_cumulative(&self) -> bool {
+        true
+    }
+
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
         let saved = last_state(at, self.schema)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rowmark_rows::RowRange;
+use rowmark_rows::{RowRange, RowRanges};
 
 /// Holds batches back until all before them have come.
 #[derive(Debug)]
@@ -15,6 +15,13 @@ pub(crate) struct InOrder<B> {
 impl<B> InOrder<B> {
     pub(crate) fn new() -> Self {
         Self { next: 0, waiting: BTreeMap::new() }
+    }
+
+    /// The rows before one of which no batch has come.
+    pub(crate) fn missing_before(&self, row: u64) -> RowRanges {
+        let mut come: RowRanges = RowRange::new(0, self.next).into();
+        self.waiting.iter().for_each(|(&start, &(end, _))| come.insert(RowRange::new(start, end)));
+        come.missing_in(RowRange::new(0, row))
     }
 
     pub(crate) fn push(&mut self, range: RowRange, batch: B) {
@@ -38,6 +45,10 @@ mod tests {
         let mut in_order = InOrder::new();
         in_order.push(RowRange::new(3, 5), "b");
         assert_eq!(in_order.pop(), None);
+        assert_eq!(
+            in_order.missing_before(9).iter().collect::<Vec<_>>(),
+            [RowRange::new(0, 3), RowRange::new(5, 9)]
+        );
         in_order.push(RowRange::new(0, 3), "a");
         assert_eq!([in_order.pop(), in_order.pop(), in_order.pop()], [Some("a"), Some("b"), None]);
     }

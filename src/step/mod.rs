@@ -16,7 +16,7 @@ use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable};
 use crate::input::extend;
 use crate::poison::Notes;
 use crate::report::{Decision, StepReport};
-use crate::resume::{Choice, Lookup, SameName, choices};
+use crate::resume::{Choice, Lookup, MixedCode, SameName, choices};
 use crate::session::Session;
 use crate::{Error, Result, store};
 
@@ -26,11 +26,13 @@ mod finish;
 pub(crate) mod fold;
 pub(crate) mod groups;
 pub(crate) mod in_order;
+mod plan;
 pub(crate) mod rows;
 pub(crate) mod sorted;
 pub(crate) mod work;
 
 use failures::{FailedRow, Failures};
+pub use plan::StepPlan;
 use work::{Computation, Work, Workers};
 
 /// Rows to be computed and stored, with the identity of how.
@@ -86,34 +88,74 @@ struct StepRun<'a> {
 impl Step<'_> {
     /// Finds the step's result or makes it.
     pub(crate) fn run(&self, session: &Session) -> Result<Stored> {
+        let hash_partial = self.partial()?.hash();
+        let _guard = session.enter_step(hash_partial);
+        self.of_job(session, session.begin_job()?)?.decide()
+    }
+
+    /// Says what `run` would do. Nothing is changed.
+    pub(crate) fn plan(&self, session: &Session) -> Result<(StepPlan, Stored)> {
+        let job = session.job().unwrap_or_else(|| session.next_job(None));
+        self.of_job(session, job)?.plan()
+    }
+
+    /// The identity without the code.
+    fn partial(&self) -> Result<Fingerprint> {
         let partial = extend(Fingerprint::new("rowmark.step"), "input", self.input)
             .with("step", self.kind)?
             .with("name", self.name)?
             .with_hash("output schema", self.schema.content_hash(), self.schema);
-        let partial = extend(partial, "udf", self.parameters);
+        Ok(extend(partial, "udf", self.parameters))
+    }
+
+    fn of_job<'a>(&'a self, session: &'a Session, job: Job) -> Result<StepRun<'a>> {
+        let partial = self.partial()?;
         let output = extend(partial.clone(), "udf", self.code);
-        let (hash_partial, hash_output) = (partial.hash(), output.hash());
-        let _guard = session.enter_step(hash_partial);
-        let job = session.begin_job()?;
-        let lineage = session.lineage()?;
-        let run = StepRun {
+        let mut lineage = session.lineage()?;
+        if lineage.first() != Some(&job.id) {
+            lineage.insert(0, job.id); // a job that has not begun
+        }
+        Ok(StepRun {
             session,
             step: self,
             job,
             lineage,
+            hash_partial: partial.hash(),
             partial,
-            hash_partial,
+            hash_output: output.hash(),
             output,
-            hash_output,
             code: self.code.hash(),
             started: Instant::now(),
-        };
-        run.decide()
+        })
     }
+}
+
+/// What is there of a step's rows.
+pub(super) enum Found {
+    All(Checkpoint, Table),
+    Some(Checkpoint, Table),
+    /// Nothing that can be used, and why.
+    Nothing(String),
 }
 
 impl StepRun<'_> {
     fn decide(&self) -> Result<Stored> {
+        self.roll_forward()?;
+        let (found, lost) = self.look()?;
+        for told in lost {
+            self.session.warn(self.step.name, told)?;
+        }
+        match found {
+            Found::All(checkpoint, table) => self.skip(checkpoint, table),
+            Found::Some(checkpoint, table) => self.compute(self.continue_from(&checkpoint, &table)?),
+            Found::Nothing(reason) => {
+                self.compute(Begun { writer: self.start()?, decision: Decision::Run, reason, from: None })
+            }
+        }
+    }
+
+    /// Looks for the best of what is there. Also tells of tables that are gone or damaged.
+    fn look(&self) -> Result<(Found, Vec<String>)> {
         let metastore = self.session.metastore();
         let records: Vec<Checkpoint> =
             metastore.find_by_partial(self.hash_partial)?.into_iter().filter(Checkpoint::is_active).collect();
@@ -125,31 +167,49 @@ impl StepRun<'_> {
             ignore_checkpoints: settings.ignore_checkpoints,
             reset: settings.reset,
             reuse: settings.reuse,
-            accepts_failures: settings.records_failures(),
+            mixed_code: settings.mixed_code,
+            failures_max: settings.failures_max(),
             retries_failed: self.step.retries_failed,
         };
         let choices = choices(lookup, &records)
             .map_err(|SameName| Error::SameName { step: self.step.name.to_owned() })?;
-        let mut lost = None;
+        let mut lost = Vec::new();
+        let work = self.step.work;
         for choice in choices {
-            if matches!(choice, Choice::Continue(_)) && !self.step.work.is_resumable() {
+            if matches!(choice, Choice::Continue(_)) && !work.is_resumable() {
                 continue;
             }
             let (Choice::Skip(checkpoint) | Choice::Continue(checkpoint)) = &choice;
             match (self.open_table(checkpoint)?, choice) {
-                (Ok(table), Choice::Skip(checkpoint)) => return self.skip(checkpoint, table),
+                (Ok(table), Choice::Skip(checkpoint)) => return Ok((Found::All(checkpoint, table), lost)),
+                // A running state cannot be rid of the rows that other code took into it.
+                (Ok(table), Choice::Continue(_)) if work.is_cumulative() && self.leaves_out_rows(&table) => {}
                 (Ok(table), Choice::Continue(checkpoint)) => {
-                    return self.compute(self.continue_from(&checkpoint, &table)?);
+                    return Ok((Found::Some(checkpoint, table), lost));
                 }
-                (Err(told), _) => {
-                    self.session.warn(self.step.name, told.clone())?;
-                    lost = Some(told);
+                (Err(told), _) => lost.push(told),
+            }
+        }
+        let reason = lost.last().cloned().map_or_else(|| self.why_not_reused(), Ok)?;
+        Ok((Found::Nothing(reason), lost))
+    }
+
+    /// Finishes what an earlier attempt of this job has sealed and, because a write failed, not promoted. What other
+    /// jobs left in that state was promoted when the store was opened.
+    fn roll_forward(&self) -> Result<()> {
+        let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
+        for table in [self.partial_table(), self.output_table()] {
+            if warehouse.is_sealed(&table)? {
+                let name = table.to_string();
+                let records = metastore.list_checkpoints(self.job.id)?;
+                let is_promoted =
+                    records.iter().any(|record| record.kind == CheckpointKind::Final && record.table == name);
+                if !is_promoted {
+                    store::roll_forward(&table, metastore, warehouse)?;
                 }
             }
         }
-        let reason = lost.map_or_else(|| self.why_not_reused(), Ok)?;
-        let writer = self.start()?;
-        self.compute(Begun { writer, decision: Decision::Run, reason, from: None })
+        Ok(())
     }
 
     fn skip(&self, checkpoint: Checkpoint, table: Table) -> Result<Stored> {
@@ -161,10 +221,7 @@ impl StepRun<'_> {
             StepReport {
                 step: self.step.name.to_owned(),
                 decision: Decision::Skipped,
-                reason: match from {
-                    None => "done before in this job".to_owned(),
-                    Some(job) => format!("done by job {job}"),
-                },
+                reason: done_by(from),
                 reused_from: from,
                 rows_in: checkpoint.counts.rows_in,
                 rows_reused: checkpoint.counts.rows_in - checkpoint.rows_failed,
@@ -201,33 +258,70 @@ impl StepRun<'_> {
             self.session.warn(self.step.name, format!("of the table {from} {dropped}"))?;
         }
         let is_other_job = checkpoint.job != self.job.id;
+        let reason = self.why_continued(checkpoint, table);
+        let is_pure = self.is_pure(table);
+        if self.session.settings().mixed_code == MixedCode::Fail && !is_pure {
+            return Err(Error::MixedCode { step: self.step.name.to_owned() });
+        }
         if *from != mine {
             warehouse.drop(&mine)?;
             metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
             if is_other_job {
                 let failures = failures::table_name(checkpoint.job, self.hash_partial);
                 warehouse.drop(&self.failures_table())?;
-                if warehouse.open_table(&failures)?.is_some() {
-                    warehouse.copy(&failures, &self.failures_table())?;
+                match warehouse.open_table(&failures) {
+                    Ok(Some(_)) => warehouse.copy(&failures, &self.failures_table())?,
+                    Ok(None) => {}
+                    Err(error) if store::is_lost(&error) => {
+                        let told =
+                            format!("failed rows are tried again, since their record is lost: {error}");
+                        self.session.warn(self.step.name, told)?;
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
-            warehouse.copy_unsealed(from, &mine)?;
+            if self.leaves_out_rows(table) {
+                self.copy_own_rows(table)?;
+            } else {
+                warehouse.copy_unsealed(from, &mine)?;
+            }
             self.remove_superseded()?;
         }
         let mut writer = warehouse.resume(&mine)?;
         writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
-        let is_pure = table.frames().iter().all(|frame| frame.code().hash() == self.code);
+        let from = is_other_job.then_some(checkpoint.job);
+        Ok(Begun { writer, decision: Decision::Continued, reason, from })
+    }
+
+    /// Whose rows a step continues from, in words.
+    fn why_continued(&self, checkpoint: &Checkpoint, table: &Table) -> String {
         let what = if checkpoint.kind == CheckpointKind::Partial { "progress" } else { "finished rows" };
-        Ok(Begun {
-            writer,
-            decision: Decision::Continued,
-            reason: match (is_other_job, is_pure) {
-                (true, true) => format!("{what} of job {}", checkpoint.job),
-                (true, false) => format!("{what} of job {}, by other code", checkpoint.job),
-                (false, _) => format!("{what} of this job"),
-            },
-            from: is_other_job.then_some(checkpoint.job),
-        })
+        match (checkpoint.job != self.job.id, self.is_pure(table)) {
+            (true, true) => format!("{what} of job {}", checkpoint.job),
+            (true, false) => format!("{what} of job {}, by other code", checkpoint.job),
+            (false, _) => format!("{what} of this job"),
+        }
+    }
+
+    /// Whether this code made all the rows of a table.
+    fn is_pure(&self, table: &Table) -> bool {
+        table.frames().iter().all(|frame| frame.code().hash() == self.code)
+    }
+
+    /// Whether the rows of other code are to be computed again, and there are some.
+    fn leaves_out_rows(&self, table: &Table) -> bool {
+        self.session.settings().mixed_code == MixedCode::RecomputeStale && !self.is_pure(table)
+    }
+
+    /// Makes the table of this job's progress from the batches of another that this code made.
+    fn copy_own_rows(&self, table: &Table) -> Result<()> {
+        let warehouse = self.session.warehouse();
+        let record = self.provenance(self.partial_checkpoint(Vec::new()))?;
+        let mut writer = warehouse.create(&self.partial_table(), self.step.schema, &record)?;
+        for frame in table.frames().iter().filter(|frame| frame.code().hash() == self.code) {
+            writer.append(frame.range(), frame.code(), &table.read(frame)?)?;
+        }
+        Ok(writer.commit()?)
     }
 
     /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its
@@ -304,6 +398,8 @@ impl StepRun<'_> {
         match outcome.and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered)) {
             Ok((table, checkpoint)) => {
                 report.codes.clone_from(&checkpoint.codes);
+                // A row that failed beyond what a `limit` asked for is no failure.
+                report.rows_failed = checkpoint.rows_failed;
                 let report =
                     self.session.told(kind, StepReport { elapsed: self.started.elapsed(), ..report })?;
                 Ok(Stored { table, checkpoint, report })
@@ -318,10 +414,9 @@ impl StepRun<'_> {
     /// The recorded failures that this run leaves as they are.
     fn failures(&self, processed: &RowRanges) -> Result<Failures> {
         let table = self.failures_table();
-        let keeps = self.session.settings().records_failures() && !self.step.retries_failed;
-        let recorded = match failures::read(self.session.warehouse(), &table, processed) {
-            Ok(recorded) if keeps => failures::rows_of(&recorded),
-            Ok(_) => RowRanges::new(),
+        let failures_max = if self.step.retries_failed { 0 } else { self.session.settings().failures_max() };
+        let mut recorded = match failures::read(self.session.warehouse(), &table, processed) {
+            Ok(recorded) => failures::rows_of(&recorded),
             Err(error) if failures::is_lost(&error) => {
                 self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))?;
                 self.session.warehouse().drop(&table)?;
@@ -329,6 +424,9 @@ impl StepRun<'_> {
             }
             Err(error) => return Err(error),
         };
+        if recorded.rows() > failures_max {
+            recorded = RowRanges::new(); // they are tried again
+        }
         Ok(Failures::new(self.session, table, CodeId::new(self.code), recorded))
     }
 
@@ -355,6 +453,10 @@ impl StepRun<'_> {
         TableName::udf(*self.job.id.as_uuid(), self.hash_partial, UdfTable::OutputPartial)
     }
 
+    fn output_table(&self) -> TableName {
+        TableName::udf(*self.job.id.as_uuid(), self.hash_output, UdfTable::Output)
+    }
+
     fn failures_table(&self) -> TableName {
         failures::table_name(self.job.id, self.hash_partial)
     }
@@ -365,4 +467,9 @@ fn unsettled(writer: &dyn TableWriter, failures: &Failures, all: RowRange) -> Ro
     let mut settled = writer.processed().clone();
     settled.extend(failures.rows());
     settled.missing_in(all)
+}
+
+/// Why a step is skipped, in words.
+fn done_by(job: Option<JobId>) -> String {
+    job.map_or_else(|| "done before in this job".to_owned(), |job| format!("done by job {job}"))
 }

@@ -35,6 +35,11 @@ pub(crate) trait Work {
     /// batch, or it failed and was recorded.
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64>;
 
+    /// Whether each batch builds on the ones before it.
+    fn is_cumulative(&self) -> bool {
+        false
+    }
+
     /// Whether rows are computed on their own, so that one can be left out and told about.
     fn is_row_by_row(&self) -> bool {
         false

@@ -233,6 +233,50 @@ fn i02_what_is_computed_from_a_mixed_result_is_not_taken_for_that_of_a_pure_one(
     assert!(pure.iter().all(|n| *n <= -1000), "{pure:?}");
 }
 
+mod later {
+    #[rowmark::udf]
+    pub fn plus(n: &u64) -> Result<u64, String> {
+        super::I02_FAIL_AT.check(*n)?;
+        Ok(n + 1_000)
+    }
+}
+
+#[test]
+fn i03_rows_of_earlier_code_are_kept_recomputed_or_refused() {
+    let _turn = I02_TURN.lock();
+    let numbers: Vec<u64> = (0..1000).collect();
+    let run = |policy| {
+        let folder = Folder::new();
+        I02_FAIL_AT.set(600);
+        let failed = folder.session().read_values(&numbers).map(before::plus).collect();
+        assert_eq!(failed_row(failed).0, 600);
+        let builder = || crate::support::builder(&folder.path()).mixed_code(policy);
+        // A first attempt of the new code gets somewhere, too.
+        I02_FAIL_AT.set(800);
+        let second = builder().threads(1).open().unwrap().read_values(&numbers).map(later::plus).collect();
+        I02_FAIL_AT.set(None);
+        let session = builder().open().unwrap();
+        let third = session.read_values(&numbers).map(later::plus).collect();
+        (second, third, session.report())
+    };
+    let (second, rows, report) = run(MixedCode::KeepRows);
+    assert_eq!(failed_row(second).0, 800);
+    assert!(rows.unwrap().iter().any(|row| *row < 1000));
+    assert_eq!(report.step("plus").unwrap().codes.len(), 2);
+
+    let (_, rows, report) = run(MixedCode::RecomputeStale);
+    assert!(rows.unwrap().into_iter().eq(1000..2000), "all rows are of the new code");
+    let step = report.step("plus").unwrap();
+    assert_eq!(step.codes.len(), 1);
+    assert_eq!(told(&report, "plus"), "continued 1000 = 800 + 200", "rows of the new code are kept");
+
+    let (second, third, _) = run(MixedCode::Fail);
+    for refused in [second, third] {
+        let error = refused.unwrap_err();
+        assert!(matches!(&error, rowmark::Error::MixedCode { step } if step == "plus"), "{error}");
+    }
+}
+
 #[test]
 fn i04_another_output_type_or_name_does_not_use_the_progress() {
     static FAIL_AT: FailAt = FailAt::never();

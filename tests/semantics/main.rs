@@ -3,12 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod aggregate;
 mod death;
+mod ends;
+mod explain;
+mod failures;
+mod housekeeping;
 mod identity;
 mod job;
 mod kill;
+mod kinds;
 mod progress;
 mod resume;
 mod reuse;
+mod slow;
 mod sources;
 mod support;
+mod views;

@@ -159,6 +159,7 @@ fn s02_an_iterator_is_read_once_however_often_its_rows_are_used() {
     let folder = Folder::new();
     let session = folder.session();
     let chain = session.read_records_iter(["a", "b"].map(String::from)).unwrap();
+    assert!(chain.explain().unwrap().is_done() && session.job().is_none(), "looking begins no job");
     assert_eq!(chain.collect().unwrap(), ["a", "b"]);
     assert_eq!(chain.save("letters").unwrap().rows(), 2);
     assert_eq!(chain.count().unwrap(), 2);
@@ -347,7 +348,7 @@ fn s06_a_bad_row_is_named_by_file_line_and_column() {
     fs::write(&path, CSV.replace("434", "high")).unwrap();
     let mut rows = folder.session().read_csv::<Town>(&path).unwrap().iter().unwrap();
     let Some(Error::Row { row: 1, source }) = rows.find_map(Result::err) else { panic!("a row is bad") };
-    let RowError::Source(error) = *source else { panic!("{source:?}") };
+    let rowmark::Failure::Error(RowError::Source(error)) = *source else { panic!("{source:?}") };
     assert!(matches!(error, ReadError::Row { .. }));
     let told = error.to_string();
     assert!(

@@ -48,6 +48,11 @@ impl Calls {
         *self.0.lock().unwrap().entry(row).or_default() += 1;
     }
 
+    /// How often a row was called since the last look.
+    pub(crate) fn so_far(&self, row: u64) -> u64 {
+        self.0.lock().unwrap().get(&row).copied().unwrap_or(0)
+    }
+
     /// The calls since the last look: row and number of calls.
     pub(crate) fn take(&self) -> BTreeMap<u64, u64> {
         std::mem::take(&mut self.0.lock().unwrap())

@@ -21,7 +21,21 @@ pub(crate) fn caught<O, E: StdError + 'static>(call: impl FnOnce() -> O) -> Resu
     })
 }
 
-/// Calls the user's fallible code; whether it answers an error or panics, it is one failure.
-pub(crate) fn called<O, E: StdError + 'static>(call: impl FnOnce() -> Result<O, E>) -> Result<O, Failure<E>> {
-    caught(call).and_then(|answer| answer.map_err(Failure::Error))
+impl<E: StdError + 'static> Failure<E> {
+    /// Calls fallible code; whether it answers an error or panics, it is one failure.
+    ///
+    /// What the code was changing when it panicked is as it was left, and is best not used again.
+    ///
+    /// ```
+    /// use rowmark_executor::Failure;
+    ///
+    /// let halved = Failure::catch(|| "four".parse::<u32>().map(|n| n / 2));
+    /// assert!(matches!(halved, Err(Failure::Error(_))));
+    /// ```
+    ///
+    /// # Errors
+    /// What the code answers, or its panic.
+    pub fn catch<O>(call: impl FnOnce() -> Result<O, E>) -> Result<O, Self> {
+        caught(call).and_then(|answer| answer.map_err(Self::Error))
+    }
 }

@@ -1,5 +1,6 @@
 //! The committing thread: appends what the workers hand over, commits it in time, and watches the workers.
 
+use std::iter::once;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -47,7 +48,7 @@ where
                 None => next_look,
             };
             match self.receiver.recv_deadline(deadline) {
-                Ok(message) => self.take(Some(message))?,
+                Ok(message) => self.take(message)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.commit(),
             }
@@ -79,8 +80,8 @@ where
             let Some(finished) = slot.look(may_take) else { continue };
             let row = finished.range.start;
             match self.run.pack(finished) {
-                // What the worker handed over before is in the channel, and comes first.
-                Ok(message) => self.take(None).and_then(|()| self.keep(message))?,
+                // What the worker handed over before came first: the channel was emptied since the first look.
+                Ok(message) => self.keep(message)?,
                 Err(stop) => self.run.fail(row, stop),
             }
         }
@@ -89,10 +90,10 @@ where
 
     /// Keeps a message and whatever else has come. A fast sender must not delay the commit for ever: no more
     /// is taken than the channel holds.
-    fn take(&mut self, first: Option<Message<T>>) -> Result<(), S::Error> {
+    fn take(&mut self, first: Message<T>) -> Result<(), S::Error> {
         let messages = self.receiver.clone();
         let more = messages.try_iter().take(messages.capacity().unwrap_or(0));
-        first.into_iter().chain(more).try_for_each(|message| self.keep(message))
+        once(first).chain(more).try_for_each(|message| self.keep(message))
     }
 
     fn keep(&mut self, message: Message<T>) -> Result<(), S::Error> {

@@ -176,13 +176,13 @@ fn counters_add_up_and_a_row_is_overdue_once() {
             let snapshot = progress.snapshot();
             assert!(snapshot.rows_left() <= left, "what is done stays done");
             left = snapshot.rows_left();
-            assert!(progress.rows_in_work().iter().all(|work| work.row < ROWS));
+            assert!(progress.workers().iter().all(|work| work.row < ROWS));
         }
         workers.into_iter().for_each(|worker| worker.join().unwrap());
         let snapshot = progress.snapshot();
         assert_eq!((snapshot.rows_done, snapshot.rows_failed, snapshot.rows_out), (6, 2, 18));
         assert_eq!(snapshot.rows_left(), 0);
         assert!(snapshot.rows_overdue <= 2 * ROWS);
-        assert_eq!(progress.rows_in_work(), []);
+        assert_eq!(progress.workers(), []);
     });
 }

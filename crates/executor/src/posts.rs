@@ -19,7 +19,7 @@ pub struct RowInWork {
     pub worker: usize,
     /// The row's number; of an item of several rows the first.
     pub row: u64,
-    /// How long it has been seen to take.
+    /// How long it has been seen to take, by looks a few milliseconds apart.
     pub elapsed: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Posts {
         overdue
     }
 
-    pub(crate) fn rows_in_work(&self, now: Instant) -> Vec<RowInWork> {
+    pub(crate) fn workers(&self, now: Instant) -> Vec<RowInWork> {
         let watch = lock(&self.0);
         let at_row = |(worker, (post, seen)): (usize, (&Post, &Seen))| {
             let row = post.row();

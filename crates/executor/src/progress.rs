@@ -18,7 +18,7 @@ use crate::{RowInWork, Snapshot};
 ///
 /// let progress = Progress::new(10, 4).failed_before(1); // of ten rows an earlier run did four, and one failed
 /// assert_eq!(progress.snapshot().rows_left(), 5);
-/// assert_eq!(progress.rows_in_work(), []);
+/// assert_eq!(progress.workers(), []);
 /// ```
 #[derive(Debug)]
 pub struct Progress {
@@ -82,8 +82,8 @@ impl Progress {
     }
 
     /// The rows that workers are at, to find the one that hangs. A worker that waits is not told.
-    pub fn rows_in_work(&self) -> Vec<RowInWork> {
-        self.posts.rows_in_work(Instant::now())
+    pub fn workers(&self) -> Vec<RowInWork> {
+        self.posts.workers(Instant::now())
     }
 
     /// Reads all counters. While a run goes on they may be one batch apart from each other.

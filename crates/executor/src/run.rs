@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::caught::called;
 use crate::posts::Post;
 use crate::queue::Queue;
 use crate::slot::{Bounds, Finished, Slot};
@@ -80,7 +79,7 @@ impl<'run, T: Task> Run<'run, T> {
 
     pub(crate) fn pack(&self, finished: Finished<T::Row>) -> Result<Message<T>, Stop<T::Error>> {
         let Finished { range, rows } = finished;
-        let batch = called(|| self.task.pack(range.clone(), rows));
+        let batch = Failure::catch(|| self.task.pack(range.clone(), rows));
         let rows = range.end - range.start;
         batch.map(|batch| HandOver::Batch(rows, batch)).map_err(|failure| Stop::Pack(range, failure))
     }

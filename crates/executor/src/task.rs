@@ -9,6 +9,42 @@ use std::ops::Range;
 /// *row* would make an input that is read in order (a file, a table) seek for each. So a task is
 /// opened for a range and is then an iterator. It is opened on many threads at a time, each with a
 /// [`Worker`](Self::Worker) of its own.
+///
+/// ```
+/// use std::{convert::Infallible, ops::Range, rc::Rc};
+/// use rowmark_executor::{Computed, Task};
+///
+/// /// Adds up numbers, up to 32 rows at once, with a model that each worker loads for itself.
+/// struct Sums<'a>(&'a [u64]);
+///
+/// impl Task for Sums<'_> {
+///     type Worker = Rc<fn(&[u64]) -> u64>; // need not be `Send`
+///     type Row = u64;
+///     type Batch = u64;
+///     type Error = Infallible;
+///     fn setup(&self) -> Result<Self::Worker, Infallible> {
+///         Ok(Rc::new(|numbers| numbers.iter().sum()))
+///     }
+///     fn open<'a>(
+///         &'a self,
+///         model: &'a mut Self::Worker,
+///         range: Range<u64>,
+///     ) -> Result<impl Iterator<Item = Result<Computed<u64>, Infallible>> + 'a, Infallible> {
+///         let numbers = &self.0[range.start as usize..range.end as usize];
+///         Ok(numbers.chunks(32).map(|chunk| Ok(Computed { rows: chunk.len() as u64, row: model(chunk) })))
+///     }
+///     fn pack(&self, _: Range<u64>, sums: Vec<u64>) -> Result<u64, Infallible> {
+///         Ok(sums.into_iter().sum())
+///     }
+///     fn rows_at_once(&self) -> u64 {
+///         32
+///     }
+/// }
+/// # let task = Sums(&[7; 100]);
+/// # let mut model = task.setup().unwrap();
+/// # let items = task.open(&mut model, 0..100).unwrap().map(Result::unwrap);
+/// # assert_eq!(items.map(|item| (item.rows, item.row)).last(), Some((4, 28)));
+/// ```
 pub trait Task: Sync {
     /// What each worker keeps between rows: a loaded model, a connection, a buffer. It is made on the
     /// worker's thread and never leaves it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 use rayon::Yield;
 
-use crate::caught::{called, caught};
+use crate::caught::caught;
 use crate::lease::Lease;
 use crate::posts::Post;
 use crate::queue::{LEASE_TIME, Next};
@@ -76,7 +76,7 @@ impl<'run, T: Task> Worker<'run, T> {
         while lease.next < lease.end && !self.run.is_stopped() {
             let worker = match state {
                 Some(worker) => worker,
-                None => state.insert(called(|| self.run.task.setup()).map_err(Stop::Setup)?),
+                None => state.insert(Failure::catch(|| self.run.task.setup()).map_err(Stop::Setup)?),
             };
             match caught(|| self.pass(worker, lease)) {
                 Ok(passed) => passed?,

@@ -3,9 +3,10 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::iter::once;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rowmark_executor::{Durability, Options, Sink, per_row};
@@ -59,16 +60,18 @@ fn rows_before_one_that_does_not_end_are_committed_meanwhile() {
     for cheap in [0, 1, 7, 1000, 20_000] {
         let (sender, commits) = channel();
         let commits = Mutex::new(commits);
-        let task = per_row(|row| {
+        let compute = |row| {
             if row == cheap + 2 {
                 let commits = commits.lock().unwrap_or_else(PoisonError::into_inner);
-                return committed(&commits, cheap + 2).then_some(row).ok_or(Refused(row));
+                return if committed(&commits, cheap + 2) { one(row) } else { Err(Refused(row)) };
             }
             if row >= cheap {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            Ok(row)
-        });
+            one(row)
+        };
+        let mut task = opens(|range| range.map(compute));
+        task.rows_at_once = cheap + 3; // one lease
         let executor = rowmark_executor::Executor::new(1).unwrap();
         let progress = rowmark_executor::Progress::new(cheap + 3, 0);
         let mut sink = Told { pending: 0, committed: sender };
@@ -120,17 +123,22 @@ fn rows_that_no_other_thread_may_pack_wait_for_their_worker() {
 
 #[test]
 fn a_long_lease_that_turns_slow_is_shared() {
-    // The first rows look free, so that the worker that meets the slow ones holds many of them.
-    let task = per_row(|row| {
-        std::thread::sleep(if row >= 200 { Duration::from_millis(20) } else { Duration::ZERO });
-        Ok::<_, Refused>(row)
+    // The first long lease is slow in all its rows: then more than one worker has had to do with them.
+    let slow = OnceLock::new();
+    let threads = Mutex::new(HashSet::new());
+    let task = opens(|range| {
+        if range.end - range.start >= 50 {
+            slow.get_or_init(|| range.clone());
+        }
+        range.map(|row| {
+            if slow.get().is_some_and(|slow| slow.contains(&row)) {
+                threads.lock().unwrap().insert(std::thread::current().id());
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            one(row)
+        })
     });
-    let begun = Instant::now();
-    run(8, 280, &task, &mut Store::default(), &Options::default()).result.unwrap();
-    let took = begun.elapsed();
-    assert!(
-        took < Duration::from_millis(80 * 20 / 2),
-        "eight workers took {took:?} of {:?}",
-        80 * Duration::from_millis(20)
-    );
+    run(8, 3000, &task, &mut Store::default(), &Options::default()).result.unwrap();
+    assert!(slow.get().is_some(), "no lease was long");
+    assert!(threads.into_inner().unwrap().len() > 1);
 }

@@ -57,7 +57,7 @@ fn a_row_that_hangs_is_told_once_and_found_in_the_progress() {
         }
         if row == 31 {
             std::thread::sleep(Duration::from_millis(300)); // several more looks
-            let rows = progress.rows_in_work();
+            let rows = progress.workers();
             let hanging = rows.iter().find(|work| work.row == 31).ok_or(Refused(31))?;
             assert!(hanging.elapsed >= Duration::from_millis(300), "{hanging:?}");
             assert!(hanging.worker < 2);
@@ -77,7 +77,7 @@ fn a_row_that_hangs_is_told_once_and_found_in_the_progress() {
     assert_eq!(told.iter().filter(|row| **row == 31).count(), 1, "{told:?}");
     assert_eq!(progress.snapshot().rows_overdue, told.len() as u64);
     assert_eq!(store.rows.len(), 100, "the row was not killed");
-    assert_eq!(progress.rows_in_work(), []);
+    assert_eq!(progress.workers(), []);
 }
 
 #[test]

@@ -29,8 +29,14 @@ pub const VALUE_COLUMN: &str = "value";
 ///
 /// It is implemented for every type that serde can write and read and that threads can share;
 /// whether the type can be stored is for [`RowSchema::of`] to say.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a row",
+    label = "rows are stored, and are read again by several threads",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it; it owns what it holds, and is `Send` and `Sync`"
+)]
 pub trait RowType: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> RowType for T {}
 
 /// The columns that rows are stored in.

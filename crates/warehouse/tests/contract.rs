@@ -1,6 +1,6 @@
 //! Both stores keep the contract, the one in files also where links are refused.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as tests do")]
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -48,3 +48,15 @@ fn sealed_tables_with_holes_of_version_2_are_read() {
     assert_eq!(table.seal(), Some(&Seal { failed, ..seal(12) }));
     assert_eq!(read_all(&table), [rows_of_range(range(1, 5)), rows_of_range(range(6, 9))].concat());
 }
+
+/// `docs/read_table.py` is compared with this file where pyarrow is there.
+#[test]
+fn the_rows_that_other_readers_are_compared_with_are_those_of_the_fixtures() {
+    let expected: String = rows_of_range(range(0, 40))
+        .iter()
+        .map(|support::Row { input, emission, text }| {
+            format!("{{\"input\": {input}, \"emission\": {emission}, \"text\": \"{text}\"}}\n")
+        })
+        .collect();
+    assert_eq!(include_str!("fixtures/rows.jsonl"), expected);
+}

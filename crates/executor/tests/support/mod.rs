@@ -179,7 +179,7 @@ where
     let executor = Executor::new(threads).unwrap();
     let result = executor.run(store.missing(rows), task, store, &progress, options);
     let snapshot = progress.snapshot();
-    assert_eq!(progress.rows_in_work(), [], "workers rest when the run is over");
+    assert_eq!(progress.workers(), [], "workers rest when the run is over");
     if !matches!(result, Err(Error::Sink(_))) {
         assert_eq!(reused + snapshot.rows_done, store.rows.len() as u64);
         let unrecorded = snapshot.rows_failed + failed - store.failures.len() as u64;

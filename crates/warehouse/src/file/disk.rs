@@ -164,6 +164,7 @@ fn none_if_missing<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
+    // The folder that a relative path of one name is in.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path }.to_owned();
     move |source| Error::Io { action, path, source }
 }

@@ -4,6 +4,7 @@
 //! so any Arrow implementation reads them. Dictionaries are refused: they would tie frames together.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -21,6 +22,10 @@ use crate::{Compression, Error, TableName};
 
 /// Buffers are padded to this many bytes: the least that Arrow allows, as many frames are small.
 const ALIGNMENT_BYTES: usize = 8;
+/// A byte of LZ4 stands for at most this many.
+const LZ4_EXPANSION_MAX: i64 = 255;
+/// A block of 128 KiB takes at least 4 bytes of Zstandard.
+const ZSTD_EXPANSION_MAX: i64 = 1 << 15;
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Encodes batches of one schema behind each other into one buffer, among other bytes.
@@ -93,7 +98,29 @@ pub(crate) fn decode_batch(payload: &Buffer, schema: SchemaRef) -> Result<Record
         .map_err(|error| ArrowError::ParseError(format!("the message's metadata is invalid: {error}")))?;
     let batch = message.header_as_record_batch().ok_or_else(|| broken("is not a record batch"))?;
     let body = payload.slice(8 + metadata_bytes);
-    read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version())
+    check_buffers(batch, &body).ok_or_else(|| broken("has a buffer that cannot be right"))?;
+    // A checksum that is right makes other bytes than our own a forgery. Arrow panics at some of them.
+    let read = || read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version());
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken("holds what Arrow panics at")))
+}
+
+/// Refuses buffers that are not within the body, and those for which Arrow would reserve more memory than they can
+/// expand to.
+fn check_buffers(batch: arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Option<()> {
+    for buffer in batch.buffers().into_iter().flatten() {
+        let (start, length) =
+            (usize::try_from(buffer.offset()).ok()?, usize::try_from(buffer.length()).ok()?);
+        let bytes = body.get(start..start.checked_add(length)?)?;
+        if let (Some(compression), Some(expanded)) = (batch.compression(), bytes.first_chunk()) {
+            let is_zstd = compression.codec() == arrow_ipc::CompressionType::ZSTD;
+            let expansion_max = if is_zstd { ZSTD_EXPANSION_MAX } else { LZ4_EXPANSION_MAX };
+            // Instead of a length, -1 says that the buffer is as it is.
+            if i64::from_le_bytes(*expanded) > i64::try_from(length).ok()?.saturating_mul(expansion_max) {
+                return None;
+            }
+        }
+    }
+    Some(())
 }
 
 /// Refuses columns that cannot be stored in frames of their own.
