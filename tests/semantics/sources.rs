@@ -406,3 +406,24 @@ fn s07_rows_without_a_type_are_filtered_stored_and_read_again() {
     let again = folder.session().read_records(known).save("again").unwrap();
     assert_eq!(again.content_hash(), saved.content_hash());
 }
+
+#[test]
+fn s07_rows_without_a_type_go_through_steps_that_have_all_rows_in_view() {
+    let (folder, (_data, data)) = (Folder::new(), data());
+    let (path, sorted) = (data.join("towns.csv"), data.join("sorted.csv"));
+    fs::write(&path, CSV).unwrap();
+    let session = folder.session();
+    let towns = session.read_csv::<Row>(&path).unwrap();
+    let name = udf!("name", |town: &Row| town["name"].as_str().unwrap_or_default().to_owned());
+    let all = towns.union(&towns).distinct().order_by(name);
+    let low =
+        all.filter(udf!("low", |town: &Row| town["metres"].as_f64().is_none_or(|metres| metres < 500.0)));
+    assert_eq!(low.limit(1).collect().unwrap()[0].to_string(), "{name: \"Biel\", metres: 434}");
+    assert_eq!(low.write_csv(&sorted).unwrap(), 2);
+    assert_eq!(fs::read_to_string(&sorted).unwrap(), "name,metres\nBiel,434\nOz,\n");
+
+    fs::write(&sorted, "name\nBern\n").unwrap();
+    let other = session.read_csv::<Row>(&sorted).unwrap();
+    let told = towns.union(&other).collect().unwrap_err().to_string();
+    assert!(told.contains("field metres (i64?) is missing"), "{told}");
+}
