@@ -120,7 +120,7 @@ fn s02_an_iterator_of_ten_million_rows_needs_little_memory() {
         let rows = session.read_records_iter(0..ROWS).unwrap();
         assert_eq!(rows.count().unwrap(), ROWS);
         let more = peak_mib() - before;
-        assert!(more < 64, "{more} MiB for rows of {} MiB", ROWS * 8 >> 20);
+        assert!(more < 64, "{more} MiB for rows of {} MiB", (ROWS * 8) >> 20);
         return;
     }
     let folder = Folder::new();
