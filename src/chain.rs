@@ -208,7 +208,7 @@ impl<T: RowType> Chain<T> {
     /// each, for models that like batches.
     ///
     /// How rows are divided into slices must not matter to the result: a run that continues divides them otherwise,
-    /// and so does one behind another filter. When a slice fails, its rows are tried one by one.
+    /// and so does one behind another filter. When a slice fails, it is divided until the row that fails is alone.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -291,6 +291,7 @@ impl<T: RowType> Chain<T> {
     ///
     /// Without it a step that finished with recorded failures is skipped as any other. It may be used after the UDF
     /// was mended: the rows that were done by the code before are kept.
+    /// A step behind one whose failed rows are done now reads other rows, and computes all of them.
     #[must_use]
     pub fn retry_failed(&self) -> Self {
         Self { retries_failed: true, ..self.clone() }

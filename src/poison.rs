@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,22 +106,23 @@ impl WorkerNote {
     pub(crate) fn watch<'a, In, Outputs: 'a>(
         &'a mut self,
         notes: &'a Notes,
-        first: u64,
-        rows: Rows<'a, In>,
+        range: Range<u64>,
+        mut rows: Rows<'a, In>,
         apply: impl FnOnce(Rows<'a, In>) -> Items<'a, Outputs>,
     ) -> Items<'a, Outputs>
     where
         In: 'a,
     {
         let cleared = Cleared(self);
-        // In work is what was read and is not computed: several rows, where a function takes slices.
-        let mut read = first;
-        let computed = Rc::new(Cell::new(first));
+        // In work is what is being read or was, and is not computed: several rows, where a function takes slices.
+        let mut read = range.start;
+        let computed = Rc::new(Cell::new(range.start));
         let begun = Rc::clone(&computed);
-        let items = apply(Box::new(rows.map(move |row| {
-            read += 1;
-            cleared.note(begun.get(), read, notes)?;
-            row
+        let items = apply(Box::new(std::iter::from_fn(move || {
+            // Before the row is read: that calls the filters and projections on the way.
+            read = range.end.min(read + 1);
+            let noted = cleared.note(begun.get(), read, notes);
+            noted.map_or_else(|error| Some(Err(error)), |()| rows.next())
         })));
         Box::new(items.inspect(move |item| {
             let rows = item.as_ref().map_or(1, |Computed { rows, .. }| *rows);
@@ -207,7 +209,8 @@ mod tests {
         let notes = Notes::open(folder.path(), &RowRange::new(0, 9).into()).unwrap();
         let mut worker = notes.worker().unwrap();
         let rows: Rows<'_, u64> = Box::new((3..9).map(|row| Ok(Some(row))));
-        let items = worker.watch(&notes, 3, rows, |rows| Box::new(rows.map(|row| row.map(Computed::from))));
+        let items =
+            worker.watch(&notes, 3..9, rows, |rows| Box::new(rows.map(|row| row.map(Computed::from))));
         assert_eq!(items.take(2).count(), 2);
         let notes = Notes::open(folder.path(), &RowRange::new(0, 9).into()).unwrap();
         assert!(notes.suspects().is_empty());

@@ -116,9 +116,18 @@ pub(crate) fn choices(lookup: Lookup<'_>, records: &[Checkpoint]) -> Result<Vec<
             && (record.hash == hash_output || (lookup.retries_failed && record.rows_failed > 0))
     });
     match (progress, incomplete) {
-        // Somebody went on with that result already.
-        (Some(progress), Some(_)) => choices.insert(0, Choice::Continue((*progress).clone())),
-        (Some(found), None) | (None, Some(found)) => choices.push(Choice::Continue((*found).clone())),
+        (Some(progress), _) => {
+            // A retry that began from a result holds all of its rows, and what it did since.
+            let rows_begun_with: u64 = progress.codes.iter().map(|made| made.rows).sum();
+            let is_behind = |choice: &Choice| {
+                matches!(choice, Choice::Skip(result) if result.rows_failed > 0
+                    && progress.identity == hash_output
+                    && rows_begun_with >= result.counts.rows_in.saturating_sub(result.rows_failed))
+            };
+            let place = choices.iter().position(is_behind).unwrap_or(choices.len());
+            choices.insert(place, Choice::Continue((*progress).clone()));
+        }
+        (None, Some(incomplete)) => choices.push(Choice::Continue((*incomplete).clone())),
         (None, None) => {}
     }
     Ok(choices)
@@ -275,6 +284,16 @@ mod tests {
         let begun: [(usize, CheckpointKind, &[&str], u64); 2] =
             [(1, Final, &["b"], 2), (1, Partial, &["b"], 0)];
         check_failed(&begun, |lookup| lookup.failures_max = 2, "continue 1, skip 1");
+    }
+
+    #[test]
+    fn a_retry_that_another_job_began_is_gone_on_with() {
+        let begun: [(usize, CheckpointKind, &[&str], u64); 2] =
+            [(2, Final, &["b"], 2), (1, Partial, &["b"], 0)];
+        check_failed(&begun, |lookup| lookup.failures_max = 2, "continue 1, skip 2");
+        let other: [(usize, CheckpointKind, &[&str], u64); 2] =
+            [(2, Final, &["b"], 2), (1, Partial, &["a"], 0)];
+        check_failed(&other, |lookup| lookup.failures_max = 2, "skip 2, continue 1");
     }
 
     #[test]

@@ -251,11 +251,16 @@ impl Session {
         Ok(lineage)
     }
 
-    /// Removes a checkpoint with its tables, which go before the record.
+    /// Removes a checkpoint with its tables, which go before the record; the failures go with the last that the job
+    /// has of the step.
     pub(crate) fn remove_checkpoint_and_tables(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let Checkpoint { job, hash, hash_partial, kind, .. } = *checkpoint;
         self.warehouse().drop(&checkpoint.table.parse()?)?;
-        self.warehouse().drop(&failures::table_name(checkpoint.job, checkpoint.hash_partial))?;
-        self.metastore().remove_checkpoint(checkpoint.job, checkpoint.hash, checkpoint.kind)?;
+        let others = self.metastore().find_by_partial(hash_partial)?;
+        if !others.iter().any(|other| other.job == job && (other.hash, other.kind) != (hash, kind)) {
+            self.warehouse().drop(&failures::table_name(job, hash_partial))?;
+        }
+        self.metastore().remove_checkpoint(job, hash, kind)?;
         Ok(())
     }
 

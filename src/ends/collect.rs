@@ -38,6 +38,10 @@ impl<'t, T: RowType> Task for ReadTask<'t, T> {
     fn row_bytes(&self, row: &Option<T>) -> u64 {
         row.as_ref().map_or(0, row_bytes)
     }
+
+    fn is_of_the_row(&self, error: &RowError) -> bool {
+        error.is_of_the_row()
+    }
 }
 
 /// Rows in memory.

@@ -1,7 +1,7 @@
 //! Rows to files of other formats. A file is there whole, or is as it was before.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +21,7 @@ impl<T: RowType> Chain<T> {
     /// Runs the chain and writes its rows as CSV, with the names of their fields in the first line. Answers how many
     /// rows there are.
     ///
-    /// A field holds one value: rows with lists or structs in them are refused. A missing value is empty.
+    /// A field holds one value: rows with lists, structs or tuples in them are refused. A missing value is empty.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -107,19 +107,17 @@ impl<T: RowType> Chain<T> {
         let schema = rows.schema.clone();
         let mut count = 0;
         let mut rows = rows.inspect(|row| count += u64::from(row.is_ok()));
-        let unfinished = Unfinished::beside(path);
-        let written = File::create(&unfinished.0)
-            .map_err(BoxError::from)
-            .and_then(|file| write(BufWriter::new(file), &schema, &mut rows))
-            .and_then(|file| {
-                file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-                Ok(fs::rename(&unfinished.0, path)?)
-            });
-        match written.map_err(<dyn std::error::Error + Send + Sync>::downcast::<Error>) {
+        let written = Unfinished::beside(path).map_err(BoxError::from).and_then(|(unfinished, file)| {
+            let file = write(BufWriter::new(file), &schema, &mut rows)?;
+            file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+            Ok(unfinished.put_in_place()?)
+        });
+        let written = written.map_err(<dyn std::error::Error + Send + Sync>::downcast::<Error>);
+        self.session.ended(match written {
             Ok(()) => Ok(count),
             Err(Ok(of_chain)) => Err(*of_chain),
             Err(Err(source)) => Err(Error::Export { path: path.to_owned(), source }),
-        }
+        })
     }
 }
 
@@ -151,24 +149,47 @@ fn each_batch<T>(
     if batch.is_empty() { Ok(()) } else { write(&batch) }
 }
 
-/// Files that this process has begun: two threads may write one file.
-static FILES: AtomicU64 = AtomicU64::new(0);
-
 /// A file that is not whole yet. What is left of it is removed.
-struct Unfinished(PathBuf);
+struct Unfinished {
+    path: PathBuf,
+    /// Where it belongs.
+    place: PathBuf,
+}
+
+/// Tells files apart that this process writes at one time.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl Unfinished {
-    fn beside(path: &Path) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // Relaxed: it only counts.
-        let number = FILES.fetch_add(1, Ordering::Relaxed);
-        Self(path.with_file_name(format!(".{name}.{}-{number}", std::process::id())))
+    /// Makes a file beside the one that is meant: where a link leads, if it is one, and with its permissions.
+    fn beside(path: &Path) -> io::Result<(Self, File)> {
+        let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        // Relaxed: only the number counts, and each is given once.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = place.with_file_name(format!(".{name}.{}-{number}", std::process::id()));
+        let file = File::create(&path)?;
+        let unfinished = Self { path, place };
+        if let Ok(replaced) = fs::metadata(&unfinished.place) {
+            file.set_permissions(replaced.permissions())?;
+        }
+        Ok((unfinished, file))
+    }
+
+    fn put_in_place(&self) -> io::Result<()> {
+        fs::rename(&self.path, &self.place)?;
+        match self.place.parent() {
+            // The new name is durable with its folder; where a folder cannot be opened, it need not be synced.
+            Some(folder) if cfg!(unix) => {
+                File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         // After the renaming there is nothing of this name.
-        let _ = fs::remove_file(&self.0);
+        let _ = fs::remove_file(&self.path);
     }
 }

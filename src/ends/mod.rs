@@ -50,7 +50,7 @@ impl<T: RowType> Chain<T> {
     /// Runs the chain and gives its rows one after the other; few of them are in memory at a time.
     ///
     /// Steps that store their rows are finished when this answers. What comes behind the last of them is read ahead
-    /// on a thread of its own, which ends when the answer is dropped.
+    /// on a thread of its own, which ends when the answer is dropped, and stops where the session is cancelled.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -66,7 +66,10 @@ impl<T: RowType> Chain<T> {
     /// # Errors
     /// As [`collect`](Self::collect); what goes wrong later is an item, the last.
     pub fn iter(&self) -> Result<ChainRows<T>> {
-        self.run(|run| ChainRows::begin(self.stage.input(run)?))
+        self.run(|run| {
+            let cancel = run.session.settings().options.cancel.clone();
+            ChainRows::begin(self.stage.input(run)?, cancel)
+        })
     }
 
     /// Runs the chain and counts its rows. Unless some are filtered out behind the last stored step, none is read.
@@ -148,6 +151,11 @@ impl<T: RowType> Chain<T> {
         let rows = input.rows()?;
         let progress = rowmark_executor::Progress::new(rows, 0);
         let workers = Workers { session, step: end, progress: &progress };
-        workers.gather(&RowRanges::from(RowRange::new(0, rows)), &ReadTask(input), to, workers.options())
+        workers.gather(
+            &RowRanges::from(RowRange::new(0, rows)),
+            &ReadTask(input),
+            to,
+            workers.options_in_bulk(),
+        )
     }
 }

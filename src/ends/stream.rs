@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use rowmark_executor::Failure;
+use rowmark_executor::{CancelToken, Failure};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 
+use crate::error::{CommitError, RowError};
 use crate::input::Input;
 use crate::{Error, Result};
 
@@ -32,56 +33,96 @@ pub struct ChainRows<T> {
 }
 
 impl<T: RowType> ChainRows<T> {
-    pub(super) fn begin(input: Arc<dyn Input<T>>) -> Result<Self> {
+    pub(super) fn begin(input: Arc<dyn Input<T>>, cancel: CancelToken) -> Result<Self> {
         let (rows, schema) = (input.rows()?, input.schema().clone());
         let (sender, windows) = sync_channel(WINDOWS_AHEAD);
         let is_dropped = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&is_dropped);
-        let reading = move || {
-            if let Err(error) = read(&*input, rows, &sender, &stop) {
-                // Nobody waits for it if nobody is there.
-                let _ = sender.send(Err(error));
-            }
-        };
-        let spawned = thread::Builder::new().name("rowmark-reader".to_owned()).spawn(reading);
+        let reading = Reading { input, rows, sender, is_dropped: Arc::clone(&is_dropped), cancel };
+        let spawned = thread::Builder::new().name("rowmark-reader".to_owned()).spawn(move || reading.run());
         let thread = spawned.map_err(|source| Error::Threads { threads: 1, source: Box::new(source) })?;
         let (windows, window) = (Some(windows), Vec::new().into_iter());
         Ok(Self { schema, windows, window, is_dropped, thread: Some(thread) })
     }
 }
 
-/// Sends the rows of an input, until all are sent or nobody takes them any more.
-fn read<T>(
-    input: &dyn Input<T>,
+/// What the thread does.
+struct Reading<T> {
+    input: Arc<dyn Input<T>>,
     rows: u64,
-    sender: &SyncSender<Result<Vec<T>>>,
-    stop: &AtomicBool,
-) -> Result<()> {
-    let mut row = 0;
-    let ended = Failure::catch(|| {
-        let mut reader = input.reader()?;
+    sender: SyncSender<Result<Vec<T>>>,
+    /// Relaxed: it orders nothing, and seen a row late it does no harm.
+    is_dropped: Arc<AtomicBool>,
+    cancel: CancelToken,
+}
+
+/// Why it ends before the last row.
+enum Stop {
+    /// Nobody takes the rows any more.
+    Unwanted,
+    Error(Error),
+}
+
+impl<T> Reading<T> {
+    fn run(self) {
+        let mut row = 0;
+        // A panic of the user's code is a failure of the row that it was at: the rows must not just end there.
+        let ended = Failure::catch(|| self.read(&mut row));
+        let ended =
+            ended.unwrap_or_else(|failure| Err(Stop::Error(Error::Row { row, source: Box::new(failure) })));
+        if let Err(Stop::Error(error)) = ended {
+            // Nobody waits for it if nobody is there.
+            let _ = self.sender.send(Err(error));
+        }
+    }
+
+    /// Sends the rows; `row` is the one it is at.
+    fn read(&self, row: &mut u64) -> Result<Result<(), Stop>, RowError> {
+        let mut reader = self.input.reader()?;
         let mut window_rows = 1;
-        while row < rows {
-            let range = RowRange::new(row, rows.min(row + window_rows));
+        while *row < self.rows {
+            let range = RowRange::new(*row, self.rows.min(*row + window_rows));
             let mut window = Vec::new();
-            for read in reader.read(range)? {
-                window.extend(read?);
-                row += 1;
-                // Relaxed: seen a row late it is as right.
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(Ok(()));
+            let mut rows = reader.read(range)?;
+            while *row < range.end() {
+                if let Err(stop) = self.go_on(*row) {
+                    return Ok(Err(stop));
                 }
+                let Some(read) = rows.next() else {
+                    return Ok(Err(stopped(rowmark_executor::Error::Short {
+                        row: *row,
+                        range: range.into(),
+                    })));
+                };
+                window.extend(read?);
+                *row += 1;
             }
-            let verified = input.verify();
-            if verified.is_err() || sender.send(Ok(window)).is_err() {
-                return Ok(verified.map_err(Error::from));
+            drop(rows);
+            if let Err(error) = self.input.verify() {
+                return Ok(Err(Stop::Error(error.into())));
             }
-            row = range.end();
+            if self.sender.send(Ok(window)).is_err() {
+                return Ok(Err(Stop::Unwanted));
+            }
             window_rows = WINDOW_ROWS_MAX.min(2 * window_rows);
         }
         Ok(Ok(()))
-    });
-    ended.unwrap_or_else(|failure| Err(Error::Row { row, source: Box::new(failure) }))
+    }
+
+    /// Whether the next row is to be read.
+    fn go_on(&self, row: u64) -> Result<(), Stop> {
+        if self.is_dropped.load(Ordering::Relaxed) {
+            return Err(Stop::Unwanted);
+        }
+        if self.cancel.is_cancelled() {
+            return Err(stopped(rowmark_executor::Error::Cancelled { rows_left: self.rows - row }));
+        }
+        Ok(())
+    }
+}
+
+/// An error of the whole reading.
+fn stopped(source: rowmark_executor::Error<RowError, CommitError>) -> Stop {
+    Stop::Error(Error::Step { step: "iter".to_owned(), source: Box::new(source) })
 }
 
 impl<T> Iterator for ChainRows<T> {
@@ -94,8 +135,11 @@ impl<T> Iterator for ChainRows<T> {
             }
             match self.windows.as_ref()?.recv() {
                 Ok(Ok(window)) => self.window = window.into_iter(),
-                Ok(Err(error)) => return Some(Err(error)),
-                Err(_) => return None,
+                Ok(Err(error)) => {
+                    self.windows = None;
+                    return Some(Err(error));
+                }
+                Err(_) => self.windows = None,
             }
         }
     }

@@ -4,7 +4,7 @@
 //! so a range of the stored thing's rows is known without evaluating anything and nothing is copied.
 
 use rowmark_hashing::Fingerprint;
-use rowmark_rows::{RowRange, RowSchema};
+use rowmark_rows::{RowRange, RowSchema, RowType};
 
 use crate::Error;
 use crate::error::{CommitError, RowError};
@@ -41,6 +41,9 @@ pub(crate) trait Input<T>: Send + Sync {
     /// Begins to read, on the thread that will.
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError>;
 
+    /// A row as JSON, if it can be read and shown: as it is stored, before the UDFs on the way, which are not called.
+    fn shown(&self, row: u64) -> Option<String>;
+
     /// Makes sure that what was read is what was fingerprinted; called before rows are committed.
     fn verify(&self) -> Result<(), CommitError>;
 }
@@ -49,6 +52,11 @@ pub(crate) trait Input<T>: Send + Sync {
 pub(crate) trait Reader<T> {
     /// Reads the rows of a range.
     fn read(&mut self, range: RowRange) -> Result<Rows<'_, T>, RowError>;
+}
+
+/// The next row of a stored input as JSON.
+fn shown<T: RowType>(mut rows: Rows<'_, T>) -> Option<String> {
+    serde_json::to_string(&rows.next()?.ok()??).ok()
 }
 
 /// Adds the components of `other` to a fingerprint, their labels behind `prefix`.

@@ -9,7 +9,7 @@ use rowmark_readers::Source;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
-use super::{Input, Reader, Rows, extend};
+use super::{Input, Reader, Rows, extend, shown};
 use crate::error::{CommitError, RowError};
 use crate::session::Session;
 use crate::{Error, store};
@@ -50,6 +50,11 @@ impl<S: Source<Row: RowType>> Input<S::Row> for SourceInput<S> {
 
     fn reader(&self) -> Result<Box<dyn Reader<S::Row> + '_>, RowError> {
         Ok(Box::new(SourceReader(&*self.source)))
+    }
+
+    fn shown(&self, row: u64) -> Option<String> {
+        let mut reader: Box<dyn Reader<S::Row>> = self.reader().ok()?;
+        shown(reader.read(RowRange::new(row, row + 1)).ok()?)
     }
 
     fn verify(&self) -> Result<(), CommitError> {
@@ -107,6 +112,11 @@ impl<T: RowType> Input<T> for TableInput {
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
         Ok(Box::new(TableReader { input: self, rows: StoredRows::new(&self.table, &self.schema) }))
+    }
+
+    fn shown(&self, row: u64) -> Option<String> {
+        let mut reader: Box<dyn Reader<T>> = self.reader().ok()?;
+        shown(reader.read(RowRange::new(row, row + 1)).ok()?)
     }
 
     fn verify(&self) -> Result<(), CommitError> {
@@ -207,6 +217,11 @@ impl<T: RowType + Clone> Input<T> for LastRowInput<T> {
         let end = self.rows.table.rows_out();
         let last = RowRange::new(end.saturating_sub(1), end);
         Ok(Box::new(LastRowReader { reader: self.rows.reader()?, last, otherwise: &self.otherwise }))
+    }
+
+    fn shown(&self, row: u64) -> Option<String> {
+        let mut reader: Box<dyn Reader<T>> = self.reader().ok()?;
+        shown(reader.read(RowRange::new(row, row + 1)).ok()?)
     }
 
     fn verify(&self) -> Result<(), CommitError> {

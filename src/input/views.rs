@@ -61,6 +61,10 @@ impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
         Ok(Box::new(Through { reader: self.input.reader()?, state: RowError::setup(udf)?, function: keep }))
     }
 
+    fn shown(&self, row: u64) -> Option<String> {
+        self.input.shown(row)
+    }
+
     fn verify(&self) -> Result<(), CommitError> {
         self.input.verify()
     }
@@ -107,6 +111,10 @@ impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
             state: RowError::setup(udf)?,
             function: project,
         }))
+    }
+
+    fn shown(&self, row: u64) -> Option<String> {
+        self.input.shown(row)
     }
 
     fn verify(&self) -> Result<(), CommitError> {
@@ -175,6 +183,11 @@ impl<T> Input<T> for UnionInput<T> {
         Ok(Box::new(UnionReader { readers: [first.reader()?, second.reader()?], boundary: self.rows[0] }))
     }
 
+    fn shown(&self, row: u64) -> Option<String> {
+        let ([first, second], boundary) = (&self.inputs, self.rows[0]);
+        if row < boundary { first.shown(row) } else { second.shown(row - boundary) }
+    }
+
     fn verify(&self) -> Result<(), CommitError> {
         self.inputs.iter().try_for_each(|input| input.verify())
     }
@@ -237,6 +250,10 @@ impl<T> Input<T> for SliceInput<T> {
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
         Ok(Box::new(SliceReader { reader: self.input.reader()?, start: self.range.start() }))
+    }
+
+    fn shown(&self, row: u64) -> Option<String> {
+        self.input.shown(self.range.start() + row)
     }
 
     fn verify(&self) -> Result<(), CommitError> {

@@ -42,7 +42,7 @@ impl<T: RowType> Work for CutWork<'_, T> {
         let (mut end, mut failed) = (self.input.rows()?, None);
         loop {
             let missing = cut.batches.missing_before(end);
-            let ended = workers.gather(&missing, &task, &mut cut, workers.options());
+            let ended = workers.gather(&missing, &task, &mut cut, workers.options_in_bulk());
             let error = match (ended, failed.take()) {
                 (Ok(()), None) => break,
                 (Ok(()), Some(error)) => return Err(error),

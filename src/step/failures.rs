@@ -23,7 +23,8 @@ use crate::{Error, Result, store};
 pub struct FailedRow {
     /// The number of the input row.
     pub row: u64,
-    /// The input row as JSON, cut after 64 KiB; none when it could not be read or shown.
+    /// The input row as JSON, cut after 64 KiB, as it was before filters and projections on the way; none when it
+    /// could not be read or shown.
     pub input: Option<String>,
     /// What went wrong, with all causes.
     pub error: String,

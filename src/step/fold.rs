@@ -156,7 +156,7 @@ impl<'t, S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Task for FoldTask<'t,
         row_bytes(state)
     }
 
-    /// So an error in an item is looked for row by row, after all before it are saved.
+    /// So an error in an item is looked for in halves of it, of which those before the row are saved.
     fn rows_at_once(&self) -> u64 {
         ROWS_AT_ONCE
     }

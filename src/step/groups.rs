@@ -42,7 +42,7 @@ impl<T: RowType, U: Udf<T, Output: SortKey>> Work for GroupsWork<'_, T, U> {
             rows_out: 0,
         };
         let all = RowRange::new(0, self.sorted.rows()?).into();
-        workers.gather(&all, self, &mut joined, workers.options())?;
+        workers.gather(&all, self, &mut joined, workers.options_in_bulk())?;
         joined.write_all_but(0)?;
         joined.writer.commit().map_err(CommitError::from)?;
         Ok(joined.rows_out)

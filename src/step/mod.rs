@@ -267,18 +267,7 @@ impl StepRun<'_> {
             warehouse.drop(&mine)?;
             metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
             if is_other_job {
-                let failures = failures::table_name(checkpoint.job, self.hash_partial);
-                warehouse.drop(&self.failures_table())?;
-                match warehouse.open_table(&failures) {
-                    Ok(Some(_)) => warehouse.copy(&failures, &self.failures_table())?,
-                    Ok(None) => {}
-                    Err(error) if store::is_lost(&error) => {
-                        let told =
-                            format!("failed rows are tried again, since their record is lost: {error}");
-                        self.session.warn(self.step.name, told)?;
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+                self.take_over_failures(&failures::table_name(checkpoint.job, self.hash_partial))?;
             }
             if self.leaves_out_rows(table) {
                 self.copy_own_rows(table)?;
@@ -322,6 +311,20 @@ impl StepRun<'_> {
             writer.append(frame.range(), frame.code(), &table.read(frame)?)?;
         }
         Ok(writer.commit()?)
+    }
+
+    /// Links what an ancestor recorded of failed rows. If that is damaged, the rows are tried again.
+    fn take_over_failures(&self, from: &TableName) -> Result<()> {
+        let (warehouse, mine) = (self.session.warehouse(), self.failures_table());
+        warehouse.drop(&mine)?;
+        match warehouse.open_table(from) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Ok(warehouse.copy(from, &mine)?),
+            Err(error) if store::is_lost(&error) => {
+                self.session.warn(self.step.name, format!("the failed rows are tried again: {error}"))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Removes the progress of ancestors, whose rows this job has linked or made anew. A table goes before its

@@ -1,6 +1,7 @@
 //! Steps that compute row by row: their workers' task and their committing thread's sink.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use rowmark_executor as executor;
@@ -35,7 +36,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
 
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
-        let task = RowTask { work: self, notes: at.notes };
+        let task = RowTask { work: self, notes: at.notes, is_one_by_one: false };
         let mut sink = TableSink {
             writer: &mut *at.writer,
             failures: &mut *at.failures,
@@ -47,7 +48,9 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
         let suspects = at.notes.map(Notes::suspects).unwrap_or_default();
         let (suspects, others) = split(&at.missing, &suspects);
         if !suspects.is_empty() {
-            workers.run(&suspects, &task, &mut sink, &options.clone().workers_max(1))?;
+            let one_by_one = RowTask { is_one_by_one: true, ..task };
+            let options = options.clone().workers_max(1).batch_rows_max(1);
+            workers.run(&suspects, &one_by_one, &mut sink, &options)?;
         }
         workers.run(&others, &task, &mut sink, &options)?;
         self.input.rows()
@@ -58,9 +61,8 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     }
 
     fn shown(&self, row: u64) -> Option<String> {
-        let mut reader = self.input.reader().ok()?;
-        let row = reader.read(RowRange::new(row, row + 1)).ok()?.next()?.ok()??;
-        serde_json::to_string(&row).ok()
+        // What reads a row may panic, as it may have for the worker.
+        catch_unwind(AssertUnwindSafe(|| self.input.shown(row))).ok()?
     }
 
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
@@ -82,6 +84,8 @@ fn split(rows: &RowRanges, chosen: &RowRanges) -> (RowRanges, RowRanges) {
 struct RowTask<'a, In, F> {
     work: &'a RowWork<'a, In, F>,
     notes: Option<&'a Notes>,
+    /// Whether no two rows are computed together, whatever the function likes.
+    is_one_by_one: bool,
 }
 
 /// What a worker keeps between leases.
@@ -114,11 +118,10 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
         Worker { reader, state, note }: &'a mut Self::Worker,
         range: Range<u64>,
     ) -> Result<impl Iterator<Item = Result<Computed<F::Outputs>, RowError>> + 'a, RowError> {
-        let first = range.start;
-        let rows = reader.read(RowRange::from(range))?;
+        let rows = reader.read(RowRange::from(range.clone()))?;
         let function = self.work.function;
         Ok(match (note, self.notes) {
-            (Some(note), Some(notes)) => note.watch(notes, first, rows, |rows| function.apply(state, rows)),
+            (Some(note), Some(notes)) => note.watch(notes, range, rows, |rows| function.apply(state, rows)),
             _ => function.apply(state, rows),
         })
     }
@@ -133,7 +136,7 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
     }
 
     fn rows_at_once(&self) -> u64 {
-        self.work.function.rows_at_once()
+        if self.is_one_by_one { 1 } else { self.work.function.rows_at_once() }
     }
 
     fn is_of_the_row(&self, error: &RowError) -> bool {

@@ -150,7 +150,7 @@ where
 {
     let mut gathered = ToSorter { input: task.input, sorter: at.sorter(task.schema, "by key")? };
     let all = RowRange::new(0, task.input.rows()?).into();
-    at.workers.gather(&all, task, &mut gathered, at.workers.options())?;
+    at.workers.gather(&all, task, &mut gathered, at.workers.options_in_bulk())?;
     Ok(gathered.sorter.finish()?)
 }
 

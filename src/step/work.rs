@@ -1,13 +1,15 @@
 //! How the rows of a step come to be stored.
 
+use std::iter::once;
 use std::ops::Range;
 
+use arrow_array::RecordBatch;
 use rayon::current_num_threads;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-use rowmark_executor::{FailedRow, OnError, Options, Progress, Sink, Task};
+use rowmark_executor::{Durability, FailedRow, OnError, Options, Progress, Sink, Task};
 use rowmark_hashing::{ContentHash, ContentHasher};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
-use rowmark_warehouse::{CodeId, Table, TableWriter};
+use rowmark_warehouse::{CodeId, Frame, Table, TableWriter};
 use uuid::Uuid;
 
 use super::failures::Failures;
@@ -18,7 +20,7 @@ use crate::session::Session;
 use crate::sort::{Chunk, Scratch, SortKey, Sorted, Sorter};
 use crate::{Error, Result};
 
-/// Batches that are read back and hashed at a time, for each core.
+/// Pieces that are read back and hashed at a time, for each core.
 const PIECES_PER_THREAD: usize = 4;
 
 /// What computes and stores the rows of a step.
@@ -45,7 +47,7 @@ pub(crate) trait Work {
         false
     }
 
-    /// An input row as JSON, if it can be read and shown.
+    /// An input row as JSON, if it can be read and shown; no UDF is called for it.
     fn shown(&self, _row: u64) -> Option<String> {
         None
     }
@@ -102,6 +104,12 @@ impl Workers<'_> {
     /// The options that the session was opened with.
     pub(crate) fn options(&self) -> Options {
         self.session.settings().options.clone()
+    }
+
+    /// The same where nothing is continued from what is gathered: rows of which each was to be durable on its own
+    /// would come one by one.
+    pub(crate) fn options_in_bulk(&self) -> Options {
+        self.options().durability(Durability::default())
     }
 
     /// Runs a task over ranges of rows.
@@ -174,34 +182,47 @@ impl<G: Gather> Sink for Gathered<'_, G> {
 
 /// The content hash of a table's rows, in their order, on all cores.
 pub(crate) fn hash_rows<T: RowType>(table: &Table, schema: &RowSchema, step: &str) -> Result<ContentHash> {
-    let read = |rows: &RowRange| -> Result<Vec<T>, RowError> {
-        let mut decoded = Vec::new();
-        for batch in table.scan_rows(*rows) {
-            decoded.extend(schema.decode::<T>(&batch?)?);
-        }
-        Ok(decoded)
+    let decode = |piece: &Piece| -> Result<Vec<T>, RowError> {
+        Ok(match piece {
+            Piece::Batch(frame) => schema.decode(&table.read(frame)?)?,
+            Piece::Part(rows) => schema.decode(rows)?,
+        })
     };
+    let not_read = |source| Error::ReadBack { step: step.to_owned(), source: Box::new(source) };
     let mut hasher = ContentHasher::new();
     let mut pieces = pieces(table).peekable();
     while pieces.peek().is_some() {
-        let together: Vec<RowRange> =
-            pieces.by_ref().take(PIECES_PER_THREAD * current_num_threads()).collect();
-        let rows = together.par_iter().map(read).collect::<Result<Vec<_>, _>>();
-        let rows =
-            rows.map_err(|source| Error::ReadBack { step: step.to_owned(), source: Box::new(source) })?;
+        let together = pieces.by_ref().take(PIECES_PER_THREAD * current_num_threads());
+        let together = together.collect::<Result<Vec<Piece>, _>>().map_err(|error| not_read(error.into()))?;
+        let rows = together.par_iter().map(decode).collect::<Result<Vec<_>, _>>().map_err(not_read)?;
         hasher.par_update(&rows.into_iter().flatten().collect::<Vec<T>>())?;
     }
     Ok(hasher.finish())
 }
 
-/// The rows of a table in pieces that are small in memory: batches, and parts of long ones.
-fn pieces(table: &Table) -> impl Iterator<Item = RowRange> {
-    let mut first = 0;
-    table.frames().iter().flat_map(move |frame| {
-        let (start, end) = (first, first + frame.rows());
-        first = end;
-        (start..end)
-            .step_by(DECODED_ROWS_MAX as usize)
-            .map(move |start| RowRange::new(start, end.min(start + DECODED_ROWS_MAX)))
+/// Rows of a table that are small in memory when they are decoded.
+enum Piece {
+    Batch(Frame),
+    /// A part of a long batch, which is read once for all of them.
+    Part(RecordBatch),
+}
+
+type Pieces<'a> = Box<dyn Iterator<Item = Result<Piece, rowmark_warehouse::Error>> + 'a>;
+
+fn pieces(table: &Table) -> impl Iterator<Item = Result<Piece, rowmark_warehouse::Error>> {
+    table.frames().iter().filter(|frame| frame.rows() > 0).flat_map(|frame| {
+        if frame.rows() <= DECODED_ROWS_MAX {
+            return Box::new(once(Ok(Piece::Batch(*frame)))) as Pieces<'_>;
+        }
+        match table.read(frame) {
+            Err(error) => Box::new(once(Err(error))),
+            Ok(batch) => {
+                let rows = batch.num_rows();
+                let parts = (0..rows).step_by(DECODED_ROWS_MAX as usize).map(move |start| {
+                    Ok(Piece::Part(batch.slice(start, (rows - start).min(DECODED_ROWS_MAX as usize))))
+                });
+                Box::new(parts)
+            }
+        }
     })
 }

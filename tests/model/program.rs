@@ -164,7 +164,7 @@ pub(crate) fn chain(
             Op::Agg => chain.agg(udf!("by five", |n: &u64| n % 5), SumWork(work)),
             Op::Filter(n) => {
                 let n = *n;
-                chain.filter(udf!("not by", captures(n), |row: &u64| row % n != 0))
+                chain.filter(udf!("not by", captures(n), |row: &u64| !row.is_multiple_of(n)))
             }
             Op::Limit(rows) => chain.limit(*rows),
             Op::Offset(rows) => chain.offset(*rows),

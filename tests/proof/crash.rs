@@ -117,12 +117,13 @@ impl Machine {
     }
 }
 
-/// Dies at every operation of a run, each time on a new machine.
-fn dies_everywhere(fault: Fault, loss: impl Fn(u64) -> Loss) {
+/// Dies at every operation of a run, each time on a new machine that `prepare` has prepared.
+fn dies_everywhere(prepare: impl Fn(&Simulated), fault: Fault, loss: impl Fn(u64) -> Loss) {
     let log = calls::new_log();
     let unbroken = Machine::unbroken(log);
     for operation in 1.. {
         let machine = Machine::new(log);
+        prepare(&machine.files);
         if !machine.dies(operation, fault, loss(operation)) {
             println!("{} crash points, {fault:?}", operation - 1);
             assert!(operation > 200, "that is too few");
@@ -134,12 +135,18 @@ fn dies_everywhere(fault: Fault, loss: impl Fn(u64) -> Loss) {
 
 #[test]
 fn every_crash_point_where_what_was_not_synced_is_lost() {
-    dies_everywhere(Fault::Die, |_| Loss::AllUnsynced);
+    dies_everywhere(|_| {}, Fault::Die, |_| Loss::AllUnsynced);
 }
 
 #[test]
 fn every_crash_point_where_a_part_is_kept_and_the_last_write_is_torn() {
-    dies_everywhere(Fault::DieHalfWay, Loss::Random);
+    dies_everywhere(|_| {}, Fault::DieHalfWay, Loss::Random);
+}
+
+/// There progress is copied when another job goes on with it.
+#[test]
+fn every_crash_point_on_a_file_system_without_links() {
+    dies_everywhere(Simulated::refuse_links, Fault::DieHalfWay, |_| Loss::AllUnsynced);
 }
 
 /// What repairs a death can die as well.

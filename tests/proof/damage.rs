@@ -13,11 +13,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use rowmark::Error;
+use rowmark::metastore::EventKind;
+use rowmark::{Decision, Error};
 
 use crate::calls;
 use crate::folder::Folder;
-use crate::work::{Outcome, text_of};
+use crate::work::{self, Outcome, text_of};
 
 const ROWS: u64 = 9;
 
@@ -75,24 +76,28 @@ impl Store {
         Self { log, failures_max, outcomes, files }
     }
 
-    /// Makes a copy in which a file has other content, and runs in it until the work is done; answers the errors on
-    /// the way.
-    fn errors(&self, damaged: &File, content: &[u8], what: &str) -> Vec<Error> {
+    /// A copy in which a file has other content.
+    fn copy(&self, damaged: &File, content: &[u8]) -> Folder {
         let copy = Folder::in_memory(self.log, self.failures_max);
         for file in &self.files {
-            let is_damaged = file.names == damaged.names;
-            for (index, name) in file.names.iter().enumerate() {
-                let to = copy.state().join(name);
-                fs::create_dir_all(to.parent().unwrap()).unwrap();
-                if index > 0 {
-                    fs::hard_link(copy.state().join(&file.names[0]), to).unwrap();
-                } else {
-                    fs::write(to, if is_damaged { content } else { &file.bytes }).unwrap();
-                }
+            let (first, others) = file.names.split_first().unwrap();
+            let path = |name: &PathBuf| {
+                let path = copy.state().join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                path
+            };
+            fs::write(path(first), if file.names == damaged.names { content } else { &file.bytes }).unwrap();
+            for other in others {
+                fs::hard_link(path(first), path(other)).unwrap();
             }
         }
+        copy
+    }
+
+    /// Runs in such a copy until the work is done; answers the errors on the way.
+    fn errors(&self, damaged: &File, content: &[u8], what: &str) -> Vec<Error> {
+        let copy = Arc::new(self.copy(damaged, content));
         let mut errors = Vec::new();
-        let copy = Arc::new(copy);
         loop {
             let (sender, receiver) = mpsc::channel();
             let folder = Arc::clone(&copy);
@@ -227,6 +232,26 @@ fn j07_any_flip_or_cut_of_the_folders_own_files_is_told_with_what_to_do() {
     });
     println!("{tried} damages to the folder's own files");
     assert!(tried > 100);
+}
+
+#[test]
+fn j07_a_torn_tail_is_repaired_and_told() {
+    let store = Store::unfinished();
+    let is_progress = |file: &&File| file.names[0].to_string_lossy().contains("output_partial");
+    let progress = store.files.iter().find(is_progress).unwrap();
+    let folder = store.copy(progress, &progress.bytes[..progress.bytes.len() - 5]);
+    let session = folder.session().unwrap();
+    assert_eq!(work::run(&session, ROWS, store.log).unwrap(), store.outcomes[0]);
+    let step = session.report().step("totals").unwrap().clone();
+    assert_eq!(
+        (step.decision, step.rows_reused),
+        (Decision::Continued, 1),
+        "of two groups the last was torn"
+    );
+    let events = session.metastore().list_events(session.job().unwrap().id).unwrap();
+    let warnings: Vec<_> = events.iter().filter(|event| event.kind == EventKind::Warning).collect();
+    let path = folder.state().join(&progress.names[0]);
+    assert!(warnings[0].reason.contains(&*path.to_string_lossy()), "{warnings:?}");
 }
 
 /// Two misfortunes: with the records gone, a version whose table is damaged cannot be known. Its number stays taken.

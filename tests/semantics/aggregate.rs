@@ -46,17 +46,23 @@ static LIVE_MAX: AtomicI64 = AtomicI64::new(0);
 #[derive(Debug)]
 struct Live;
 
-impl Default for Live {
-    fn default() -> Self {
+impl Live {
+    fn begin() -> Self {
         let live = LIVE.fetch_add(1, Ordering::SeqCst) + 1;
         LIVE_MAX.fetch_max(live, Ordering::SeqCst);
         Self
     }
 }
 
+impl Default for Live {
+    fn default() -> Self {
+        Self::begin()
+    }
+}
+
 impl Clone for Live {
     fn clone(&self) -> Self {
-        Self::default()
+        Self::begin()
     }
 }
 
@@ -76,7 +82,7 @@ struct Counted {
 
 impl Counted {
     fn new(n: u64) -> Self {
-        Self { n, text: format!("{n:0>100}"), _live: Live::default() }
+        Self { n, text: format!("{n:0>100}"), _live: Live::begin() }
     }
 }
 
@@ -122,7 +128,8 @@ fn a03_a_fold_goes_on_from_its_last_state() {
     let folder = Folder::new();
     let run = || {
         let session = builder(&folder.path()).threads(4).durability(Durability::EveryRow).open().unwrap();
-        let tally = session.read_records((0..2000u64).collect()).filter(udf!("even", |n: &u64| n % 2 == 0));
+        let tally =
+            session.read_records((0..2000u64).collect()).filter(udf!("even", |n: &u64| n.is_multiple_of(2)));
         let tally = tally.fold(
             Tally::default(),
             udf!("tally", |tally: &mut Tally, n: &u64| {
@@ -278,10 +285,7 @@ fn aggregations_over_nothing_after_a_filter_and_over_aggregations() {
             group.rows().zip(group.rows().skip(1)).map(|(one, next)| one + next).take(few).collect::<Vec<_>>()
         }),
     );
-    assert_eq!(
-        pairs.collect().unwrap(),
-        [21, 41, 43, 81, 101, 103, 141, 161, 163][..].iter().copied().collect::<Vec<u64>>()
-    );
+    assert_eq!(pairs.collect().unwrap(), [21, 41, 43, 81, 101, 103, 141, 161, 163].to_vec());
 }
 
 mod by_tens {

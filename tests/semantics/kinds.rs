@@ -173,7 +173,7 @@ fn a_batch_holds_no_row_that_was_filtered_out_and_is_never_empty() {
         let chain = folder
             .session()
             .read_records((0..500u64).collect())
-            .filter(udf!("rare", |n: &u64| *n > 450 && n % 3 == 0));
+            .filter(udf!("rare", |n: &u64| *n > 450 && n.is_multiple_of(3)));
         let batched = chain.map_batch(
             rows_max,
             udf!("checked", captures(rows_max), |rows: &[u64]| {

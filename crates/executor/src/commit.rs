@@ -34,7 +34,7 @@ where
 {
     pub(crate) fn new(run: &'run Run<'run, T>, sink: &'run mut S, receiver: Receiver<Message<T>>) -> Self {
         let wait = run.options.durability.interval() / 2;
-        let failures = run.progress.rows_failed_before();
+        let failures = run.failures_before;
         Self { run, sink, receiver, wait, waiting: None, failures }
     }
 

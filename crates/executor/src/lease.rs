@@ -19,8 +19,10 @@ pub(crate) struct Lease {
     begun: Instant,
     /// The row that failed last, and how often it did.
     failed: (u64, u32),
-    /// Rows before this one are opened one by one, to find which of them an error is of.
-    alone_end: u64,
+    /// The end of the range that was opened last.
+    opened_end: u64,
+    /// Some row before this one fails; which, is found by halves.
+    suspects_end: u64,
     items: u64,
     /// The sizes of the items that were asked for it, the last of them, and their sum.
     item_bytes: u64,
@@ -35,25 +37,32 @@ impl Lease {
             start: range.start,
             begun: Instant::now(),
             failed: (range.start, 0),
-            alone_end: 0,
+            opened_end: range.start,
+            suspects_end: range.start,
             items: 0,
             item_bytes: 0,
             sampled_bytes: 0,
         }
     }
 
-    /// The end of the range to open next.
-    pub(crate) fn open_end(&self) -> u64 {
-        if self.next < self.alone_end { self.next + 1 } else { self.end }
+    /// The range to open next.
+    pub(crate) fn open(&mut self) -> Range<u64> {
+        self.opened_end = match self.suspects_end.saturating_sub(self.next) {
+            0 => self.end,
+            suspects => self.end.min(self.next + suspects.div_ceil(2)),
+        };
+        self.next..self.opened_end
     }
 
-    /// Makes sure that the next row is tried alone before it is blamed, where items may cover several rows.
-    /// Answers whether it was not tried alone so far.
+    /// Makes sure that the next row is tried alone before it is blamed, where items may cover several rows: an error
+    /// is looked for in halves, so that what is computed again is little and each half that is well is handed over.
+    /// Answers whether the row was not tried alone so far.
     pub(crate) fn isolate(&mut self, rows_at_once: u64) -> bool {
-        if rows_at_once <= 1 || self.next < self.alone_end || self.end - self.next <= 1 {
+        if rows_at_once <= 1 || self.opened_end - self.next <= 1 {
+            self.suspects_end = self.next;
             return false;
         }
-        self.alone_end = self.end.min(self.next.saturating_add(rows_at_once));
+        self.suspects_end = self.opened_end.min(self.next.saturating_add(rows_at_once));
         true
     }
 

@@ -52,7 +52,8 @@ pub enum OnError {
     /// The failure is given to the sink and the run goes on, until there are too many.
     Record {
         /// How many failures may be recorded, those before the run included
-        /// ([`Progress::failed_before`](crate::Progress::failed_before)); one more ends the run.
+        /// ([`Progress::failed_before`](crate::Progress::failed_before), and earlier runs with the same progress); one
+        /// more ends the run.
         failures_max: u64,
     },
 }

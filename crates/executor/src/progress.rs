@@ -57,10 +57,6 @@ impl Progress {
         Self { rows_failed_before: rows, ..self }
     }
 
-    pub(crate) fn rows_failed_before(&self) -> u64 {
-        self.rows_failed_before
-    }
-
     pub(crate) fn add_done(&self, rows: u64, rows_out: u64) {
         self.rows_done.fetch_add(rows, Ordering::Relaxed);
         self.rows_out.fetch_add(rows_out, Ordering::Relaxed);

@@ -16,6 +16,8 @@ pub(crate) struct Run<'run, T: Task> {
     pub(crate) queue: Queue,
     pub(crate) progress: &'run Progress,
     pub(crate) options: &'run Options,
+    /// Failures that are recorded: before, and by other runs with the same progress.
+    pub(crate) failures_before: u64,
     /// What makes a worker hand over.
     pub(crate) bounds: Bounds,
     /// The finished rows of each worker.
@@ -64,11 +66,13 @@ impl<'run, T: Task> Run<'run, T> {
     ) -> Self {
         let (rows, bytes) = (options.batch_rows_max.max(1), options.batch_bytes_max.max(1));
         let leases = Bounds { rows, bytes };
+        let counts = progress.snapshot();
         Self {
             task,
             queue: Queue::new(ranges, workers, task.rows_at_once(), leases),
             progress,
             options,
+            failures_before: counts.rows_failed_before + counts.rows_failed,
             bounds: Bounds { rows: rows.min(options.durability.rows_max()), bytes },
             slots: (0..workers).map(|_| Slot::new()).collect(),
             posts: progress.begin(workers),

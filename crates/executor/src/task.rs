@@ -94,7 +94,7 @@ pub trait Task: Sync {
     /// least so long where so many rows are left.
     ///
     /// An error of an item that may have covered several rows is not blamed on the first of them: the rows
-    /// are opened again one by one, and the row that fails alone is the one that failed.
+    /// are opened again in ever smaller parts, and the row that fails alone is the one that failed.
     fn rows_at_once(&self) -> u64 {
         1
     }

@@ -91,7 +91,7 @@ impl<'run, T: Task> Worker<'run, T> {
 
     /// Opens the rest of a lease and goes through it, to its end or to where it is to be opened anew.
     fn pass(&mut self, worker: &mut T::Worker, lease: &mut Lease) -> Result<(), Stop<T::Error>> {
-        let opened = lease.next..lease.open_end();
+        let opened = lease.open();
         self.post.begin(opened.start);
         let mut rows = match self.run.task.open(worker, opened.clone()) {
             Ok(rows) => rows,

@@ -62,6 +62,22 @@ fn an_error_of_an_item_is_blamed_on_the_row_that_fails_alone() {
 }
 
 #[test]
+fn an_error_of_a_large_item_is_found_in_few_openings() {
+    let sizes = Mutex::new(Vec::new());
+    let mut task = opens(|range: Range<u64>| {
+        sizes.lock().unwrap().push(range.end - range.start);
+        items(range, 1 << 20, &[77_777])
+    });
+    task.rows_at_once = 1 << 20;
+    let mut store = Store::default();
+    let ended = run(1, 100_000, &task, &mut store, &Options::default());
+    assert!(matches!(ended.result, Err(Error::Row { row: 77_777, .. })));
+    assert!(store.values().into_keys().eq(0..77_777), "the rows before it are handed over");
+    let sizes = sizes.into_inner().unwrap();
+    assert!(sizes.len() < 50, "{sizes:?}");
+}
+
+#[test]
 fn an_item_that_does_not_fit_in_its_range_is_an_error() {
     for rows in [0, 11] {
         let task = opens(|_| std::iter::repeat_with(move || Ok(Computed { rows, row: Vec::new() })));

@@ -5,10 +5,11 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
+use std::iter::once;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rowmark_executor::{Error, Failure, OnError, Options, per_row};
+use rowmark_executor::{Error, Executor, Failure, OnError, Options, Progress, per_row};
 use support::{Refused, Store, one, opens, run};
 
 const RECORD_3: OnError = OnError::Record { failures_max: 3 };
@@ -121,4 +122,16 @@ fn a_row_that_fails_is_tried_once() {
         ended.result.unwrap_err();
         assert_eq!((calls.into_inner(), ended.snapshot.rows_failed), (1, 1));
     }
+}
+
+#[test]
+fn runs_with_one_progress_share_the_bound_of_failures() {
+    let task = opens(|range| range.map(|row| Err(Refused(row))));
+    let (executor, progress) = (Executor::new(1).unwrap(), Progress::new(4, 0));
+    let options = Options::default().on_error(OnError::Record { failures_max: 3 });
+    let mut store = Store::default();
+    executor.run(once(0..2), &task, &mut store, &progress, &options).unwrap();
+    let ended = executor.run(once(2..4), &task, &mut store, &progress, &options);
+    assert!(matches!(ended, Err(Error::TooManyFailures { failures: 4, failures_max: 3, row: 3, .. })));
+    assert!(store.failures.keys().eq(&[0, 1, 2]));
 }

@@ -46,6 +46,7 @@ pub(crate) fn expand(options: &Options, function: ItemFn) -> syn::Result<TokenSt
                 #[inline]
                 fn deref(&self) -> &Self::Target {
                     #(#attributes)*
+                    #[allow(clippy::ptr_arg)] // a row may be a `String` or a `Vec`
                     #sig #block
 
                     const FUNCTION: #lifetimes fn(#(#arguments),*) #output = #name;

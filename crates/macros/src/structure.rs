@@ -52,6 +52,7 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
         identity: &quote!(::rowmark::udf::Identity::new(#text).parameter("fields", self)),
     });
     Ok(quote! {
+        #[allow(clippy::ptr_arg)] // a row may be a `String` or a `Vec`
         #block
 
         const _: () = {

@@ -136,6 +136,9 @@ fn a_kill_loses_nothing_but_locks_and_open_files() {
     again.append(b"x").unwrap();
     assert!(machine.open_file(Path::new("b")).unwrap().is_being_written());
     assert_eq!(read(&machine, Path::new("a")), b"bytes");
+    // It has made nothing durable either.
+    machine.crash(Loss::AllUnsynced);
+    assert_eq!(machine.list(Path::new("")).unwrap(), [""; 0]);
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Warehouse for MemoryWarehouse {
         Ok(Some(Table::new(Contents {
             name: name.clone(),
             schema: table.schema.clone(),
-            record: table.record.clone(),
+            record: table.seal.as_ref().map_or(&table.record, |seal| &seal.record).clone(),
             seal: table.seal.clone(),
             frames: table.batches.0.values().map(|(frame, _)| *frame).collect(),
             dropped_tail: None,
@@ -167,7 +167,6 @@ impl Warehouse for MemoryWarehouse {
         let mut table = Self::take_over(&tables, from, to)?;
         let seal = table.seal.as_mut().ok_or_else(|| Error::TableNotSealed { table: from.clone() })?;
         seal.record = record.to_vec();
-        table.record = record.to_vec();
         tables.insert(to.clone(), table);
         Ok(())
     }
@@ -286,10 +285,7 @@ impl TableWriter for MemoryWriter {
         check_record(&self.name, &seal.record)?;
         self.commit()?;
         check_complete(&*self, &seal)?;
-        self.change_table(|table| {
-            table.record.clone_from(&seal.record);
-            table.seal = Some(seal);
-        });
+        self.change_table(|table| table.seal = Some(seal));
         let table = self.warehouse.open_table(&self.name)?;
         Ok(table.expect("a table that is being written is not dropped or renamed"))
     }

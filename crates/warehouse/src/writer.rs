@@ -10,7 +10,7 @@ use crate::{CodeId, Error, Frame, RECORD_BYTES_MAX, Seal, Table, TableName};
 /// The one writer of a table; made by [`Warehouse::create`](crate::Warehouse::create) and
 /// [`Warehouse::resume`](crate::Warehouse::resume).
 ///
-/// Batches that were appended and not committed are lost when it is dropped.
+/// Batches that were appended and not committed are lost when it is dropped. Readers see committed ones only.
 pub trait TableWriter: Debug + Send {
     /// The table's name.
     fn name(&self) -> &TableName;
@@ -30,7 +30,7 @@ pub trait TableWriter: Debug + Send {
 
     /// Adds the output of the input rows `range`, made by `code`; a batch without rows is one too.
     ///
-    /// The batch is durable after the next [`TableWriter::commit`].
+    /// The batch is durable after the next [`TableWriter::commit`], which a writer may do by itself.
     ///
     /// # Errors
     ///

@@ -8,9 +8,10 @@
 mod support;
 
 use rowmark_os::{Fault, Loss};
+use rowmark_rows::RowSchema;
 use rowmark_warehouse::Warehouse;
-use support::history::{Batch, DEATHS, REFUSALS, Step, World};
-use support::{code, dataset, range};
+use support::history::{Batch, DEATHS, REFUSALS, Step, World, see_all};
+use support::{batch_of, code, dataset, range};
 
 fn script() -> Vec<Step> {
     let batch = |start, end| -> Batch { (range(start, end), code(1)) };
@@ -30,6 +31,7 @@ fn script() -> Vec<Step> {
         Step::CopyWithRecord { from: "c", to: "e" },
         Step::Drop { table: "a" },
         Step::Drop { table: "d" },
+        Step::CopyUnsealed { from: "c", to: "d" },
         Step::Write { table: "a", commits: vec![vec![batch(0, 1)]] },
         Step::Seal { table: "a" },
     ]
@@ -143,4 +145,38 @@ fn who_renames_a_sealed_table_may_count_on_its_seal() {
         sealed += usize::from(was_sealed);
     }
     assert!(sealed > 0 && sealed < at as usize - 1, "{sealed} of {at}");
+}
+
+#[test]
+fn what_a_reader_has_seen_survives_a_power_failure() {
+    let mut seen = 0;
+    for at in 1..=2 {
+        let mut world = World::new();
+        Step::Write { table: "a", commits: Vec::new() }.apply(&world.warehouse, &mut 0).unwrap();
+        let mut writer = world.warehouse.resume(&dataset("a")).unwrap();
+        writer.append(range(0, 4), code(1), &batch_of(range(0, 4))).unwrap();
+        // Between its write and its sync, or before both.
+        fail_at(at, Fault::Die)(&world);
+        writer.commit().unwrap_err();
+        drop(writer);
+        world.reboot(Loss::Nothing);
+        let before = see_all(&world.warehouse);
+        world.reboot(Loss::AllUnsynced);
+        assert_eq!(see_all(&world.warehouse), before);
+        seen += before[&dataset("a")].batches.len();
+    }
+    assert_eq!(seen, 1);
+}
+
+#[test]
+fn batches_that_gather_are_committed_before_anybody_asks() {
+    let mut world = World::new();
+    let schema = RowSchema::of::<String>().unwrap();
+    let batch = schema.encode(&["x".repeat(9 << 20)]).unwrap();
+    let mut writer = world.warehouse.create(&dataset("a"), &schema, b"record").unwrap();
+    writer.append(range(0, 1), code(1), &batch).unwrap();
+    drop(writer);
+    world.reboot(Loss::AllUnsynced);
+    let table = world.warehouse.open_table(&dataset("a")).unwrap().unwrap();
+    assert_eq!(*table.processed(), range(0, 1).into());
 }

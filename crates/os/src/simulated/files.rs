@@ -82,25 +82,23 @@ impl File {
         self.appends.clear();
     }
 
-    fn crash(&mut self, kept: &mut Kept) {
-        match kept {
-            Kept::All => {}
-            Kept::Nothing => self.bytes.truncate(self.durable_bytes),
-            Kept::Random(random) => {
-                let whole = random.below(self.appends.len() + 1);
-                if whole < self.appends.len() {
-                    let start = if whole == 0 { self.durable_bytes } else { self.appends[whole - 1] };
-                    let torn = random.below(self.appends[whole] - start + 1);
-                    self.bytes.truncate(start + torn);
-                    for sector in self.bytes[start..].chunks_mut(SECTOR_BYTES) {
-                        if random.below(4) == 0 {
-                            sector.fill(0);
-                        }
-                    }
+    /// Loses what was not synced, or a random part of it.
+    fn crash(&mut self, random: Option<&mut Random>) {
+        let Some(random) = random else {
+            self.bytes.truncate(self.durable_bytes);
+            return self.sync();
+        };
+        let whole = random.below(self.appends.len() + 1);
+        if whole < self.appends.len() {
+            let start = if whole == 0 { self.durable_bytes } else { self.appends[whole - 1] };
+            let torn = random.below(self.appends[whole] - start + 1);
+            self.bytes.truncate(start + torn);
+            for sector in self.bytes[start..].chunks_mut(SECTOR_BYTES) {
+                if random.below(4) == 0 {
+                    sector.fill(0);
                 }
             }
         }
-        self.is_locked = false;
         self.sync();
     }
 }
@@ -197,21 +195,23 @@ impl Files {
         }
     }
 
-    /// Goes back to what is durable, and a part of what came after it.
+    /// Ends all locks, and goes back to what is durable and a part of what came after it.
     pub(super) fn crash(&mut self, loss: Loss) {
-        let mut kept = match loss {
-            Loss::Nothing => Kept::All,
-            Loss::AllUnsynced => Kept::Nothing,
-            Loss::Random(seed) => Kept::Random(Random(seed)),
+        for node in &mut self.nodes {
+            if let Node::File(file) = node {
+                file.is_locked = false;
+            }
+        }
+        let mut random = match loss {
+            // What is not durable stays so, for the next crash.
+            Loss::Nothing => return,
+            Loss::AllUnsynced => None,
+            Loss::Random(seed) => Some(Random(seed)),
         };
         // Each folder keeps the first part of its changes; a change of two folders is in both or in none.
         let mut cut = BTreeSet::new();
         for change in std::mem::take(&mut self.unsynced) {
-            let is_kept = match &mut kept {
-                Kept::All => true,
-                Kept::Nothing => false,
-                Kept::Random(random) => random.below(4) > 0,
-            };
+            let is_kept = random.as_mut().is_some_and(|random| random.below(4) > 0);
             if is_kept && !change.folders().any(|folder| cut.contains(&folder)) {
                 self.make_durable(&change);
             } else {
@@ -221,7 +221,7 @@ impl Files {
         for (id, node) in self.nodes.iter_mut().enumerate() {
             match node {
                 Node::Folder(names) => *names = self.durable.get(&id).cloned().unwrap_or_default(),
-                Node::File(file) => file.crash(&mut kept),
+                Node::File(file) => file.crash(random.as_mut()),
             }
         }
     }
@@ -231,13 +231,6 @@ impl Files {
             set(self.durable.entry(*folder).or_default(), name, *node);
         }
     }
-}
-
-/// What a crash leaves of what was not synced.
-enum Kept {
-    All,
-    Nothing,
-    Random(Random),
 }
 
 fn set(names: &mut Names, name: &str, node: Option<NodeId>) {

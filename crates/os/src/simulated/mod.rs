@@ -59,7 +59,7 @@ pub enum Fault {
 /// What a crash takes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// Nothing: the process was killed, and the machine lives on.
+    /// Nothing: the process was killed, and the machine lives on. What was not synced is lost by the next crash still.
     Nothing,
     /// All that was not synced.
     AllUnsynced,

@@ -1,5 +1,7 @@
 //! Rows to check with.
 
+use std::sync::LazyLock;
+
 use arrow_array::RecordBatch;
 use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
@@ -24,7 +26,9 @@ pub(super) fn rows_of(range: RowRange) -> Vec<Row> {
 }
 
 pub(super) fn schema() -> RowSchema {
-    RowSchema::of::<Row>().expect("such rows can be stored")
+    static SCHEMA: LazyLock<RowSchema> =
+        LazyLock::new(|| RowSchema::of::<Row>().expect("such rows can be stored"));
+    SCHEMA.clone()
 }
 
 pub(super) fn batch_of(range: RowRange) -> RecordBatch {

@@ -8,13 +8,14 @@ use uuid::Uuid;
 
 use super::sample::{append, code, dataset, open, range, read_all, rows_of, seal, write};
 use super::{Check, Expected, assert_error};
-use crate::{DatasetName, Error, TableFilter, TableName, UdfTable, Warehouse};
+use crate::{DatasetName, Error, Seal, TableFilter, TableName, UdfTable, Warehouse};
 
 pub(super) const CHECKS: &[Check] = &[
     a_schema_with_a_dictionary_is_refused,
     a_renamed_table_is_the_same_table,
     a_copy_goes_on_alone,
     a_sealed_copy_may_have_a_record_of_its_own,
+    an_unsealed_copy_goes_on,
     what_is_not_there_is_told,
     tables_are_listed_by_the_alphabet,
     a_dropped_table_is_gone_and_its_name_is_free,
@@ -75,12 +76,26 @@ fn a_sealed_copy_may_have_a_record_of_its_own(warehouse: &dyn Warehouse) {
     assert_eq!(copy.seal().expected().content_hash, seal(5).content_hash);
 }
 
+fn an_unsealed_copy_goes_on(warehouse: &dyn Warehouse) {
+    let (from, to) = (dataset("a"), dataset("b"));
+    write(warehouse, &from, &[range(0, 4)]);
+    let holes = Seal { failed: range(4, 6).into(), ..seal(6) };
+    warehouse.resume(&from).expected().seal(holes).expected();
+    warehouse.copy_unsealed(&from, &to).expected();
+    assert_eq!((open(warehouse, &to).seal(), open(warehouse, &to).record()), (None, &b"record"[..]));
+    let mut copy = warehouse.resume(&to).expected();
+    append(&mut *copy, range(4, 6), 2);
+    assert_eq!(read_all(&copy.seal(seal(6)).expected()), rows_of(range(0, 6)));
+    assert_eq!(read_all(&open(warehouse, &from)), rows_of(range(0, 4)));
+}
+
 fn what_is_not_there_is_told(warehouse: &dyn Warehouse) {
     let (missing, other) = (dataset("a"), dataset("b"));
     assert_error!(warehouse.resume(&missing), Error::TableMissing { table } if *table == missing);
     assert_error!(warehouse.rename(&missing, &other), Error::TableMissing { .. });
     assert_error!(warehouse.copy(&missing, &other), Error::TableMissing { .. });
     assert_error!(warehouse.copy_with_record(&missing, &other, b""), Error::TableMissing { .. });
+    assert_error!(warehouse.copy_unsealed(&missing, &other), Error::TableMissing { .. });
     assert!(warehouse.open_table(&missing).expected().is_none());
     assert!(!warehouse.is_sealed(&missing).expected());
     assert!(!warehouse.drop(&missing).expected());

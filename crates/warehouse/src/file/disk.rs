@@ -11,6 +11,14 @@ use rowmark_os::Os;
 
 use crate::Error;
 
+/// Of a file that has not got its name yet.
+const UNFINISHED_EXTENSION: &str = "new";
+
+/// Whether a crash left a file of this name before it was whole.
+pub(super) fn is_unfinished(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|extension| extension == UNFINISHED_EXTENSION)
+}
+
 /// The file system.
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
@@ -52,10 +60,22 @@ impl Disk {
         none_if_missing(self.os.list(path)).map_err(failed("list the folder", path))
     }
 
-    /// Makes a file that is not there yet, for one writer, which holds its lock.
-    pub(super) fn create_file(&self, path: &Path) -> Result<AppendFile, Error> {
-        let file = self.os.create_file(path).map_err(failed("create", path))?;
-        Ok(AppendFile { file, path: path.to_owned() })
+    /// Makes a file that begins with these bytes and has its name only when they are durable, for one writer, which
+    /// holds its lock; or answers `None` when there is one of that name.
+    pub(super) fn create_whole(&self, path: &Path, bytes: &[u8]) -> Result<Option<AppendFile>, Error> {
+        let unfinished = path.with_extension(UNFINISHED_EXTENSION);
+        self.remove_file_if_there(&unfinished)?;
+        let file = self.os.create_file(&unfinished).map_err(failed("create", &unfinished))?;
+        let mut file = AppendFile { file, path: unfinished };
+        file.append(bytes)?;
+        file.sync()?;
+        if self.exists(path)? {
+            return Ok(None);
+        }
+        self.rename(&file.path, path)?;
+        file.set_path(path.to_owned());
+        self.sync_folder(path.parent().unwrap_or(Path::new("")))?;
+        Ok(Some(file))
     }
 
     /// Opens a file, or answers `None` when there is none.

@@ -20,7 +20,7 @@ use rowmark_rows::RowSchema;
 
 use crate::writer::check_record;
 use crate::{Compression, Error, Seal, Table, TableFilter, TableName, TableWriter, Warehouse};
-use disk::Disk;
+use disk::{Disk, is_unfinished};
 use format::footer::Footer;
 use open::{FOOTER_FILE, Opened, segment_number};
 use writer::{FileWriter, write_footer};
@@ -32,7 +32,6 @@ pub use segment::DroppedTail;
 
 const NEW_PREFIX: &str = ".new-";
 const DROPPED_PREFIX: &str = ".drop-";
-const UNFINISHED_SUFFIX: &str = ".new";
 
 /// A folder of tables; cheap to clone, and shared by threads.
 ///
@@ -101,7 +100,7 @@ impl FileWarehouse {
         if self.busy().contains(from) {
             return Err(Error::BeingWritten { table: from.clone() });
         }
-        let disk = &self.shared.disk;
+        let disk = self.disk();
         let source = self.table_folder(from);
         let files = disk.list(&source)?.ok_or_else(|| Error::TableMissing { table: from.clone() })?;
         let new_footer = match footer {
@@ -119,13 +118,13 @@ impl FileWarehouse {
                     disk.link_or_copy(&source.join(file), &folder.join(file))?;
                 }
             }
-            new_footer.map_or(Ok(()), |footer| write_footer(disk, folder, &footer))
+            new_footer.map_or(Ok(()), |footer| write_footer(disk, to, folder, &footer))
         })
     }
 
     /// As in [`Warehouse::resume`]: what a table without a seal holds may never have been synced.
     fn make_durable(&self, table: &TableName, segment: &Path) -> Result<(), Error> {
-        let Some(file) = self.shared.disk.open_file(segment)? else { return Ok(()) };
+        let Some(file) = self.disk().open_file(segment)? else { return Ok(()) };
         if file.is_being_written() {
             return Err(Error::BeingWritten { table: table.clone() });
         }
@@ -140,7 +139,7 @@ impl FileWarehouse {
     }
 
     fn open_files(&self, name: &TableName) -> Result<Option<Opened>, Error> {
-        let opened = open::open_table(&self.shared.disk, name, &self.table_folder(name))?;
+        let opened = open::open_table(self.disk(), name, &self.table_folder(name))?;
         if let Some(dropped) = opened.as_ref().and_then(|opened| opened.table.dropped_tail()) {
             tracing::warn!(table = %name, "{dropped}; it was not committed and is left out");
         }
@@ -180,14 +179,14 @@ impl FileWarehouse {
     }
 
     fn refuse_if_exists(&self, name: &TableName) -> Result<(), Error> {
-        if self.shared.disk.exists(&self.table_folder(name))? {
+        if self.disk().exists(&self.table_folder(name))? {
             return Err(Error::TableExists { table: name.clone() });
         }
         Ok(())
     }
 
     fn refuse_if_missing(&self, name: &TableName) -> Result<(), Error> {
-        if !self.shared.disk.exists(&self.table_folder(name))? {
+        if !self.disk().exists(&self.table_folder(name))? {
             return Err(Error::TableMissing { table: name.clone() });
         }
         Ok(())
@@ -237,12 +236,7 @@ impl Warehouse for FileWarehouse {
         if opened.segments.last().is_some_and(|segment| segment.file.is_being_written()) {
             return Err(Error::BeingWritten { table: name.clone() });
         }
-        // A writer before may have written frames and given names, and died or failed before it synced
-        // them. They are about to be relied on, so they become durable first.
-        for segment in &*opened.segments {
-            segment.file.sync()?;
-        }
-        self.disk().sync_folder(&self.table_folder(name))?;
+        // As its rows and their names are since it was opened, so is its own name durable before it is relied on.
         self.disk().sync_folder(&self.shared.folder)?;
         Ok(Box::new(FileWriter::resume(self.clone(), busy, self.table_folder(name), &opened)?))
     }
@@ -255,10 +249,10 @@ impl Warehouse for FileWarehouse {
         self.refuse_if_exists(to)?;
         self.refuse_if_missing(from)?;
         let _busy = (self.occupy(from)?, self.occupy(to)?);
-        // As in `resume`: the seal, above all.
-        self.shared.disk.sync_folder(&self.table_folder(from))?;
-        self.shared.disk.rename(&self.table_folder(from), &self.table_folder(to))?;
-        self.shared.disk.sync_folder(&self.shared.folder)
+        // Who sees the new name may count on what is in the table, on its seal above all.
+        self.disk().sync_folder(&self.table_folder(from))?;
+        self.disk().rename(&self.table_folder(from), &self.table_folder(to))?;
+        self.disk().sync_folder(&self.shared.folder)
     }
 
     fn copy(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
@@ -276,7 +270,7 @@ impl Warehouse for FileWarehouse {
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
         let _busy = self.occupy(name)?;
         let folder = self.table_folder(name);
-        let disk = &self.shared.disk;
+        let disk = self.disk();
         if !disk.exists(&folder)? {
             return Ok(false);
         }
@@ -289,21 +283,21 @@ impl Warehouse for FileWarehouse {
     }
 
     fn list(&self, filter: &TableFilter) -> Result<Vec<TableName>, Error> {
-        let names = self.shared.disk.list(&self.shared.folder)?.unwrap_or_default();
+        let names = self.disk().list(&self.shared.folder)?.unwrap_or_default();
         let tables = names.iter().filter_map(|name| name.parse().ok());
         Ok(tables.filter(|table| filter.matches(table)).collect())
     }
 
     fn is_sealed(&self, name: &TableName) -> Result<bool, Error> {
-        self.shared.disk.exists(&self.table_folder(name).join(FOOTER_FILE))
+        self.disk().exists(&self.table_folder(name).join(FOOTER_FILE))
     }
 
     fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error> {
         let folder = self.table_folder(name);
-        let Some(files) = self.shared.disk.list(&folder)? else { return Ok(None) };
+        let Some(files) = self.disk().list(&folder)? else { return Ok(None) };
         let mut bytes = 0;
         for file in files {
-            bytes += self.shared.disk.file_bytes(&folder.join(file))?;
+            bytes += self.disk().file_bytes(&folder.join(file))?;
         }
         Ok(Some(bytes))
     }
@@ -323,7 +317,7 @@ impl Warehouse for FileWarehouse {
                 continue;
             }
             for file in disk.list(&path)?.unwrap_or_default() {
-                if file.ends_with(UNFINISHED_SUFFIX) {
+                if is_unfinished(&file) {
                     disk.remove_file_if_there(&path.join(file))?;
                     removed += 1;
                 }

@@ -41,6 +41,9 @@ pub(super) struct Opened {
 /// Opens a table, or answers `None` when there is no such folder.
 pub(super) fn open_table(disk: &Disk, name: &TableName, folder: &Path) -> Result<Option<Opened>, Error> {
     let Some(files) = disk.list(folder)? else { return Ok(None) };
+    // Whoever gave the names, and wrote the newest segment, may be between that and its sync, or may have died there.
+    // Who has seen a seal or rows may count on them, so they are durable first; where they are, this costs nothing.
+    disk.sync_folder(folder)?;
     let found = match disk.open_file(&folder.join(FOOTER_FILE))? {
         Some(footer) => open_sealed(disk, folder, &footer)?,
         None => open_unsealed(disk, folder, &files)?,
@@ -57,7 +60,7 @@ impl Opened {
     pub(super) fn footer(&self, seal: Seal) -> Result<Footer, Error> {
         let encoder = BatchEncoder::new(self.table.name(), self.table.schema(), Compression::None)?;
         Ok(Footer {
-            needs: if seal.failed.is_empty() { self.needs } else { self.needs.and(Needs::HOLES) },
+            needs: self.needs,
             schema_ipc: encoder.schema_ipc().to_vec(),
             seal,
             segments: self.segments.iter().map(Segment::listed).collect(),
@@ -83,7 +86,6 @@ fn open_sealed(disk: &Disk, folder: &Path, footer: &ReadFile) -> Result<Found, E
     let Footer { needs, schema_ipc, seal, segments, frames } =
         Footer::decode(&bytes).map_err(|error| error.into_error(footer.path()))?;
     check_features(footer, needs)?;
-    let needs = needs.without_holes();
     let schema = read_schema(footer, &schema_ipc)?;
     let segments =
         segments.iter().map(|segment| open_listed(disk, folder, segment)).collect::<Result<_, _>>()?;
@@ -142,7 +144,11 @@ fn open_unsealed(disk: &Disk, folder: &Path, files: &[String]) -> Result<Found, 
             Some(successor) => {
                 read_followed(&file, header.identity, header_bytes, successor.bytes, header.number + 1)?
             }
-            None => read_open_end(&file, header.identity, header_bytes)?,
+            None => {
+                let found = read_open_end(&file, header.identity, header_bytes)?;
+                file.sync()?;
+                found
+            }
         };
         frames.extend(found.frames.iter().map(|head| head.indexed(index as u32)));
         dropped_tail = found.dropped;

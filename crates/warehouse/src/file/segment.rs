@@ -72,14 +72,12 @@ pub(crate) fn read_header(file: &ReadFile) -> Result<(Header, u64), Error> {
     }
     let mut fixed = [0; HEADER_FIXED_BYTES as usize];
     file.read_at(&mut fixed, 0)?;
-    let bytes = header_bytes(&fixed, file.bytes()).map_err(damaged)?.map_err(|found| Error::NewerFormat {
-        path: file.path().to_owned(),
-        found,
-        supported: FORMAT_VERSION_MAX,
-    })?;
+    let bytes = header_bytes(&fixed, file.bytes()).map_err(damaged)?;
     let mut header = vec![0; bytes as usize];
     file.read_at(&mut header, 0)?;
-    let header = Header::decode(&header).map_err(damaged)?;
+    let newer =
+        |found| Error::NewerFormat { path: file.path().to_owned(), found, supported: FORMAT_VERSION_MAX };
+    let header = Header::decode(&header).map_err(damaged)?.map_err(newer)?;
     check_features(file, header.needs)?;
     Ok((header, bytes))
 }

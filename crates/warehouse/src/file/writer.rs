@@ -25,7 +25,7 @@ use crate::table::{Frame, Seal, Table};
 use crate::writer::{check_batch, check_complete, check_record, check_size};
 use crate::{CodeId, Compression, Error, TableName, TableWriter, Warehouse};
 
-/// Appended batches are written (not synced) once they reach this size, so that memory is bounded.
+/// Appended batches are committed once they reach this size: memory is bounded, and readers see what is durable.
 const BUFFER_BYTES_MAX: usize = 8 << 20;
 
 /// The one writer of a table.
@@ -42,20 +42,12 @@ pub(super) struct FileWriter {
     needs: Needs,
     /// The segments up to the one that is being written, each as far as it is durable.
     segments: Vec<FooterSegment>,
-    current: Option<OpenSegment>,
+    /// The last of the segments, if it is this writer's own.
+    current: Option<AppendFile>,
     frames: Vec<Frame>,
     processed: RowRanges,
     rows_out: u64,
     has_failed: bool,
-}
-
-/// The segment that is being written.
-#[derive(Debug)]
-struct OpenSegment {
-    file: AppendFile,
-    identity: u64,
-    written_bytes: u64,
-    durable_bytes: u64,
 }
 
 impl FileWriter {
@@ -118,7 +110,7 @@ impl FileWriter {
     /// Takes note that the table's folder has been renamed.
     pub(super) fn set_folder(&mut self, folder: PathBuf) {
         if let (Some(current), Some(segment)) = (&mut self.current, self.segments.last()) {
-            current.file.set_path(folder.join(segment_file(segment.number)));
+            current.set_path(folder.join(segment_file(segment.number)));
         }
         self.folder = folder;
     }
@@ -135,20 +127,6 @@ impl FileWriter {
         encoded.map_err(|source| Error::Encode { table: table.clone(), what: "a batch", source })
     }
 
-    /// Writes what is buffered; it is durable after the next sync.
-    fn write_buffer(&mut self) -> Result<(), Error> {
-        let Some(current) = &mut self.current else { return Ok(()) };
-        let buffer = self.encoder.buffer();
-        if let Err(error) = current.file.append(buffer) {
-            self.has_failed = true;
-            return Err(error);
-        }
-        current.written_bytes += buffer.len() as u64;
-        buffer.clear();
-        buffer.shrink_to(2 * BUFFER_BYTES_MAX);
-        Ok(())
-    }
-
     /// Makes the next segment: its header is durable before the file has a segment's name.
     fn begin_segment(&mut self) -> Result<(), Error> {
         let table = self.busy.table();
@@ -163,24 +141,11 @@ impl FileWriter {
         let header =
             Header { needs, number, identity, predecessor, schema_ipc, record: self.record.clone() }.encode();
 
-        let disk = self.warehouse.disk();
         let path = self.folder.join(segment_file(number));
-        let unfinished = path.with_extension("new");
-        disk.remove_file_if_there(&unfinished)?;
-        let mut file = disk.create_file(&unfinished)?;
-        file.append(&header)?;
-        file.sync()?;
-        if disk.exists(&path)? {
-            return Err(Error::BeingWritten { table: table.clone() });
-        }
-        disk.rename(&unfinished, &path)?;
-        file.set_path(path);
-        disk.sync_folder(&self.folder)?;
-
-        let bytes = header.len() as u64;
+        let file = self.warehouse.disk().create_whole(&path, &header)?;
+        self.current = Some(file.ok_or_else(|| Error::BeingWritten { table: table.clone() })?);
         self.needs = self.needs.and(needs);
-        self.segments.push(FooterSegment { number, identity, bytes });
-        self.current = Some(OpenSegment { file, identity, written_bytes: bytes, durable_bytes: bytes });
+        self.segments.push(FooterSegment { number, identity, bytes: header.len() as u64 });
         Ok(())
     }
 
@@ -213,16 +178,15 @@ impl TableWriter for FileWriter {
     fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error> {
         self.refuse_if_failed()?;
         check_batch(self, range, batch)?;
-        if self.current.is_none()
-            && let Err(error) = self.begin_segment()
-        {
-            self.has_failed = true;
-            return Err(error);
+        if self.current.is_none() {
+            let begun = self.begin_segment();
+            self.has_failed = begun.is_err();
+            begun?;
         }
         let start = self.encoder.buffer().len();
-        let current = self.current.as_ref().expect("a segment was begun");
-        let OpenSegment { identity, written_bytes, durable_bytes, .. } = *current;
-        let offset = written_bytes + start as u64;
+        let FooterSegment { identity, bytes: durable_bytes, .. } =
+            *self.segments.last().expect("a segment was begun");
+        let offset = durable_bytes + start as u64;
         let encoded = self.encode_frame(batch);
         let frame = &mut self.encoder.buffer()[start..];
         let payload_bytes = frame.len() as u64 - FRAME_HEAD_BYTES;
@@ -242,26 +206,26 @@ impl TableWriter for FileWriter {
         self.processed.insert(range);
         self.rows_out += rows;
         if self.encoder.buffer().len() >= BUFFER_BYTES_MAX {
-            self.write_buffer()?;
+            self.commit()?;
         }
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), Error> {
         self.refuse_if_failed()?;
-        self.write_buffer()?;
-        let Some(current) = &mut self.current else { return Ok(()) };
-        if current.written_bytes == current.durable_bytes {
+        let (Some(file), Some(segment)) = (&mut self.current, self.segments.last_mut()) else {
+            return Ok(());
+        };
+        let buffer = self.encoder.buffer();
+        if buffer.is_empty() {
             return Ok(());
         }
-        if let Err(error) = current.file.sync() {
-            self.has_failed = true;
-            return Err(error);
-        }
-        current.durable_bytes = current.written_bytes;
-        if let Some(segment) = self.segments.last_mut() {
-            segment.bytes = current.durable_bytes;
-        }
+        let written = file.append(buffer).and_then(|()| file.sync());
+        self.has_failed = written.is_err();
+        written?;
+        segment.bytes += buffer.len() as u64;
+        buffer.clear();
+        buffer.shrink_to(2 * BUFFER_BYTES_MAX);
         Ok(())
     }
 
@@ -280,31 +244,29 @@ impl TableWriter for FileWriter {
         self.commit()?;
         check_complete(&*self, &seal)?;
         self.frames.sort_unstable_by_key(Frame::range);
-        let has_holes = !seal.failed.is_empty();
         let footer = Footer {
-            needs: if has_holes { self.needs.and(Needs::HOLES) } else { self.needs },
+            needs: self.needs,
             schema_ipc: self.encoder.schema_ipc().to_vec(),
             seal,
             segments: std::mem::take(&mut self.segments),
             frames: std::mem::take(&mut self.frames),
         };
-        write_footer(self.warehouse.disk(), &self.folder, &footer)?;
+        write_footer(self.warehouse.disk(), self.busy.table(), &self.folder, &footer)?;
         self.warehouse
             .open_table(self.busy.table())?
             .ok_or_else(|| Error::TableMissing { table: self.busy.table().clone() })
     }
 }
 
-/// Writes a footer so that it is there whole or not at all.
-pub(super) fn write_footer(disk: &Disk, folder: &Path, footer: &Footer) -> Result<(), Error> {
-    let path = folder.join(FOOTER_FILE);
-    let unfinished = path.with_extension("new");
-    disk.remove_file_if_there(&unfinished)?;
-    let mut file = disk.create_file(&unfinished)?;
-    file.append(&footer.encode())?;
-    file.sync()?;
-    disk.rename(&unfinished, &path)?;
-    disk.sync_folder(folder)
+/// Seals a table.
+pub(super) fn write_footer(
+    disk: &Disk,
+    table: &TableName,
+    folder: &Path,
+    footer: &Footer,
+) -> Result<(), Error> {
+    let file = disk.create_whole(&folder.join(FOOTER_FILE), &footer.encode())?;
+    file.map(drop).ok_or_else(|| Error::TableSealed { table: table.clone() })
 }
 
 /// Distinguishes segments; it needs to be unlikely to repeat, and nothing more.

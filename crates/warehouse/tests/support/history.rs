@@ -38,6 +38,10 @@ pub(crate) enum Step {
         from: &'static str,
         to: &'static str,
     },
+    CopyUnsealed {
+        from: &'static str,
+        to: &'static str,
+    },
     Rename {
         from: &'static str,
         to: &'static str,
@@ -85,6 +89,7 @@ impl Step {
             Self::CopyWithRecord { from, to } => {
                 warehouse.copy_with_record(&dataset(from), &dataset(to), b"other")?;
             }
+            Self::CopyUnsealed { from, to } => warehouse.copy_unsealed(&dataset(from), &dataset(to))?,
             Self::Rename { from, to } => warehouse.rename(&dataset(from), &dataset(to))?,
             Self::Drop { table } => drop(warehouse.drop(&dataset(table))?),
         }
@@ -168,7 +173,8 @@ impl World {
         };
         let least = remember(&before);
         if let Some(step) = step.up_to(commits_done) {
-            step.apply(&least, &mut 0).unwrap();
+            // What is refused changes nothing.
+            let _ = step.apply(&least, &mut 0);
         }
         let (least, after) = (see_all(&least), see_all(&self.memory));
         let judge = |found: &Tables| {
@@ -216,6 +222,8 @@ impl World {
 
     /// Checks that both stores hold the same, also after the power fails once more.
     pub(crate) fn check(&mut self) {
+        // A fault that was set and not met yet is met by nobody.
+        self.machine.fail_at(0, Fault::Io);
         let expected = see_all(&self.memory);
         assert_eq!(see_all(&self.warehouse), expected);
         self.reboot(Loss::AllUnsynced);

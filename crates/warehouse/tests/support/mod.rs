@@ -6,6 +6,7 @@
 pub(crate) mod history;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use arrow_array::RecordBatch;
 use rowmark_hashing::ContentHash;
@@ -37,7 +38,9 @@ pub(crate) fn rows_of_range(range: RowRange) -> Vec<Row> {
 }
 
 pub(crate) fn schema() -> RowSchema {
-    RowSchema::of::<Row>().unwrap()
+    // Finding out a schema takes longer than all that most tests do with it.
+    static SCHEMA: LazyLock<RowSchema> = LazyLock::new(|| RowSchema::of::<Row>().unwrap());
+    SCHEMA.clone()
 }
 
 pub(crate) fn batch_of(range: RowRange) -> RecordBatch {

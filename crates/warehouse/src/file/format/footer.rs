@@ -24,6 +24,7 @@ const FRAME_BYTES: usize = 48;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Footer {
+    /// How its batches are compressed.
     pub(crate) needs: Needs,
     pub(crate) schema_ipc: Vec<u8>,
     pub(crate) seal: Seal,
@@ -62,7 +63,8 @@ impl Footer {
 
         let mut footer = Vec::new();
         footer.extend_from_slice(&FOOTER_MAGIC);
-        footer.extend_from_slice(&self.needs.encode());
+        let needs = if self.seal.failed.is_empty() { self.needs } else { self.needs.and(Needs::HOLES) };
+        footer.extend_from_slice(&needs.encode());
         footer.extend_from_slice(&[0; FIXED_BYTES - 12]);
         put_counted(&mut footer, &self.schema_ipc);
         put_counted(&mut footer, &self.seal.record);
@@ -101,17 +103,17 @@ impl Footer {
         if cursor.array() != Some(FOOTER_MAGIC) {
             return Err(Damage::ForeignFile { expected: "footer" }.into());
         }
-        let version = match cursor.u16() {
-            Some(version) if version > FORMAT_VERSION_MAX => return Err(FooterError::Newer(version)),
-            Some(version @ 1..=FORMAT_VERSION_MAX) => version,
-            _ => return Err(Damage::Checksum { part: "footer" }.into()),
-        };
-        let flags = cursor.u16().unwrap_or(0);
+        let (version, flags) = (cursor.u16().unwrap_or(0), cursor.u16().unwrap_or(0));
         let (Some(stored), Some(bytes)) = (cursor.u32(), cursor.u64()) else {
             return Err(Damage::Truncated { expected: FIXED_BYTES as u64, found: footer.len() as u64 }.into());
         };
+        // Where the checksum and the length are is the same in every version, so that a damaged version is not taken
+        // for a newer one.
         if stored != checksum(footer) || bytes != footer.len() as u64 {
             return Err(Damage::Checksum { part: "footer" }.into());
+        }
+        if version > FORMAT_VERSION_MAX {
+            return Err(FooterError::Newer(version));
         }
         let footer = Needs::decode(version, flags)
             .and_then(|needs| Self::decode_body(&mut cursor, needs))
@@ -146,6 +148,7 @@ impl Footer {
             && frames.iter().try_fold(0_u64, |sum, frame| sum.checked_add(frame.rows)) == Some(rows_out);
         let is_bounded =
             schema_ipc.len() as u64 <= SCHEMA_BYTES_MAX && record.len() as u64 <= RECORD_BYTES_MAX;
+        let needs = needs.without_holes();
         let seal = Seal { rows_in, failed, content_hash, record };
         (is_within && is_ordered && is_counted && is_bounded).then_some(Self {
             needs,

@@ -65,12 +65,20 @@ impl Header {
         header
     }
 
-    pub(crate) fn decode(header: &[u8]) -> Result<Self, Damage> {
-        let fixed = || -> Option<(u32, Self)> {
-            let mut cursor = Cursor::new(header);
-            cursor.bytes(SEGMENT_MAGIC.len())?;
-            let needs = Needs::decode(cursor.u16()?, cursor.u16()?)?;
-            let stored_checksum = cursor.u32()?;
+    /// Reads a whole header; `Err` within holds a newer version. Where the checksum is and what it is made of is the
+    /// same in every version, so that a damaged version is not taken for a newer one.
+    pub(crate) fn decode(header: &[u8]) -> Result<Result<Self, u16>, Damage> {
+        let mut cursor = Cursor::new(header);
+        cursor.bytes(SEGMENT_MAGIC.len());
+        let (version, flags) = (cursor.u16().unwrap_or(0), cursor.u16().unwrap_or(0));
+        if cursor.u32() != Some(checksum(header)) {
+            return Err(Damage::Checksum { part: "header" });
+        }
+        if version > FORMAT_VERSION_MAX {
+            return Ok(Err(version));
+        }
+        let mut fields = || -> Option<Self> {
+            let needs = Needs::decode(version, flags)?;
             cursor.u32()?;
             let number = cursor.u32()?;
             let identity = cursor.u64()?;
@@ -80,27 +88,19 @@ impl Header {
             let (schema_bytes, record_bytes) = (cursor.u32()?, cursor.u32()?);
             let schema_ipc = cursor.bytes(schema_bytes as usize)?.to_vec();
             let record = cursor.bytes(record_bytes as usize)?.to_vec();
-            Some((stored_checksum, Self { number, identity, predecessor, schema_ipc, record, needs }))
+            Some(Self { number, identity, predecessor, schema_ipc, record, needs })
         };
-        match fixed() {
-            Some((stored, header_read)) if stored == checksum(header) => Ok(header_read),
-            _ => Err(Damage::Checksum { part: "header" }),
-        }
+        fields().map(Ok).ok_or(Damage::Contradiction { part: "header" })
     }
 }
 
-/// How long the header is, from its first [`HEADER_FIXED_BYTES`]; `Err` holds a newer version.
-pub(crate) fn header_bytes(fixed: &[u8], file_bytes: u64) -> Result<Result<u64, u16>, Damage> {
+/// How long the header is, from its first [`HEADER_FIXED_BYTES`].
+pub(crate) fn header_bytes(fixed: &[u8], file_bytes: u64) -> Result<u64, Damage> {
     let mut cursor = Cursor::new(fixed);
     if cursor.array() != Some(SEGMENT_MAGIC) {
         return Err(Damage::ForeignFile { expected: "segment" });
     }
-    match cursor.u16() {
-        Some(version) if version > FORMAT_VERSION_MAX => return Ok(Err(version)),
-        Some(1..=FORMAT_VERSION_MAX) => {}
-        _ => return Err(Damage::Checksum { part: "header" }),
-    }
-    cursor.bytes(6);
+    cursor.bytes(CHECKSUM_AT + 4 - SEGMENT_MAGIC.len());
     let bytes = u64::from(cursor.u32().unwrap_or(0));
     if !(HEADER_FIXED_BYTES..=BYTES_MAX).contains(&bytes) {
         return Err(Damage::Checksum { part: "header" });
@@ -108,7 +108,7 @@ pub(crate) fn header_bytes(fixed: &[u8], file_bytes: u64) -> Result<Result<u64, 
     if bytes > file_bytes {
         return Err(Damage::Truncated { expected: bytes, found: file_bytes });
     }
-    Ok(Ok(bytes))
+    Ok(bytes)
 }
 
 fn checksum(header: &[u8]) -> u32 {

@@ -54,8 +54,8 @@ mod tests {
             hex(&bytes),
             "89524d5345470d0a0100000010acdf16800000000200000008070605040302010100000000000000001000000000000018171615141312110600000007000000736368656d617265636f726421000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
         );
-        assert_eq!(header_bytes(&bytes, 128).unwrap(), Ok(128));
-        assert_eq!(Header::decode(&bytes).unwrap(), header);
+        assert_eq!(header_bytes(&bytes, 128).unwrap(), 128);
+        assert_eq!(Header::decode(&bytes).unwrap(), Ok(header));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         let failed = RowRanges::from_iter([RowRange::new(0, 1), RowRange::new(3, 4), RowRange::new(5, 7)]);
         let (content_hash, record) = (ContentHash::from_bytes([0; 32]), Vec::new());
         let footer = Footer {
-            needs: Needs::HOLES,
+            needs: Needs::NOTHING,
             schema_ipc: Vec::new(),
             seal: Seal { rows_in: 7, failed, content_hash, record },
             segments: vec![FooterSegment { number: 1, identity: 7, bytes: 1_000 }],
