@@ -205,6 +205,10 @@ impl<T: RowType> Input<T> for KnownRows<T> {
         Input::<T>::reader(self.input.get().expect("rows are counted before they are read"))
     }
 
+    fn shown(&self, row: u64) -> Option<String> {
+        Input::<T>::shown(self.input.get()?, row)
+    }
+
     fn verify(&self) -> Result<(), CommitError> {
         Ok(())
     }
