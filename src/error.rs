@@ -134,6 +134,12 @@ pub enum Error {
         /// The version that was asked for; none is the latest.
         version: Option<u32>,
     },
+    /// Rows that can be read only once could not be read to their end, and cannot be read again.
+    #[error("the rows of {name} were read once, and not to their end; build the chain again")]
+    Consumed {
+        /// What gave the rows.
+        name: String,
+    },
     /// A table is still being written, or its writer died.
     #[error("the table {table} is not finished; let the run that writes it end, then open it again")]
     NotFinished {

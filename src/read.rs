@@ -6,17 +6,22 @@ use rowmark_hashing::Fingerprint;
 #[cfg(feature = "arrow")]
 use rowmark_readers::ColumnarOptions;
 use rowmark_readers::{
-    CsvOptions, CsvSource, FileSource, Files, Format, JsonOptions, JsonSource, MemorySource, Source,
+    CsvOptions, CsvSource, Error as ReadError, FileSource, Files, Format, JsonOptions, JsonSource,
+    MemorySource, Source,
 };
 use rowmark_rows::{Columns, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
 use crate::chain::Chain;
 use crate::dataset::StoredDataset;
-use crate::input::{Input, TableInput};
+#[cfg(feature = "sqlite")]
+use crate::input::KnownRows;
+use crate::input::{Input, Once, Spool, TableInput};
 use crate::session::Session;
 use crate::stage::{Run, SourceStage, Stage};
-use crate::{Error, Result};
+use crate::{BoxError, Error, Result};
+#[cfg(feature = "sqlite")]
+use crate::{stage::Keep, step::Stored};
 
 impl Session {
     /// Reads rows from CSV files with a header line and commas: one, a list, a folder or a pattern, compressed or not.
@@ -214,6 +219,89 @@ impl Session {
         self.read(MemorySource::new(rows))
     }
 
+    /// Reads rows from an iterator, which is read once, when the chain runs.
+    ///
+    /// Its rows are hashed while they are stored; memory is that of one batch. A rerun reads the iterator again, finds that
+    /// the rows are what they were, and skips what was computed from them.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let squares = session.read_records_iter((0u64..1000).map(|n| n * n))?;
+    /// assert_eq!(squares.filter(udf!("even", |n: &u64| n % 2 == 0)).count()?, 500);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `T` cannot be stored.
+    pub fn read_records_iter<T: RowType, I>(&self, rows: I) -> Result<Chain<T>>
+    where
+        I: IntoIterator<Item = T, IntoIter: Send + 'static>,
+    {
+        self.read_once("records", Box::new(rows.into_iter().map(Ok)))
+    }
+
+    /// Reads rows from an iterator that may fail; its first error ends the run. See
+    /// [`read_records_iter`](Self::read_records_iter).
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// let numbers = "1 2 x".split(' ').map(str::parse::<u64>);
+    /// let error = session.read_fallible_iter(numbers)?.collect().unwrap_err();
+    /// assert_eq!(error.to_string(), "cannot read records");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `T` cannot be stored.
+    pub fn read_fallible_iter<T: RowType, E, I>(&self, rows: I) -> Result<Chain<T>>
+    where
+        E: Into<BoxError>,
+        I: IntoIterator<Item = std::result::Result<T, E>, IntoIter: Send + 'static>,
+    {
+        let custom = |error: E| ReadError::Custom { name: "records".to_owned(), source: error.into() };
+        self.read_once("records", Box::new(rows.into_iter().map(move |row| row.map_err(custom))))
+    }
+
+    /// Reads the rows of a query, which is run once, when the chain runs.
+    ///
+    /// Its rows are hashed while they are stored, as those of an iterator are. With a
+    /// [fingerprint query](rowmark_readers::Query::fingerprint) they stay stored, and the query is not run again while that answers the same.
+    /// Where the database is and the parameters may be secrets: no record, log or error has a password or a parameter in it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    /// use rowmark::readers::Query;
+    ///
+    /// let query = Query::new("sqlite::memory:", "select 7 as id, ? as name").param("Bern");
+    /// let towns = session.read_database::<Row>(query)?.collect()?;
+    /// assert_eq!(towns[0].to_string(), "{id: 7, name: \"Bern\"}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The database cannot be opened, the query is malformed, or its columns are not the fields of `T`.
+    #[cfg(feature = "sqlite")]
+    pub fn read_database<T: RowType>(&self, query: rowmark_readers::Query) -> Result<Chain<T>> {
+        let identity = query.identity()?;
+        let rows = rowmark_readers::QueryRows::<T>::open(query)?;
+        let schema = rows.schema().clone();
+        let spool = Spool::new(self, "rows of a query".to_owned(), schema, Box::new(rows));
+        Ok(match identity {
+            Some(identity) => Chain::new(self, KnownRows::new(identity, spool)),
+            None => Chain::new(self, spool),
+        })
+    }
+
+    fn read_once<T: RowType>(&self, name: &str, rows: Once<T>) -> Result<Chain<T>> {
+        Ok(Chain::new(self, Spool::new(self, name.to_owned(), RowSchema::of::<T>()?, rows)))
+    }
+
     fn read_files<F: Format + 'static>(&self, source: FileSource<F>) -> Chain<F::Row> {
         match self.file_hashes() {
             Some(hashes) => self.read(source.remember(hashes)),
@@ -265,6 +353,29 @@ impl Session {
     /// The table is not sealed, or its rows are not of type `T`.
     pub fn read_table<T: RowType>(&self, table: &Table) -> Result<Chain<T>> {
         Ok(Chain::new(self, StoredTable::open::<T>(self, table)?))
+    }
+}
+
+impl<T: RowType> Stage<T> for Spool<T> {
+    fn name(&self) -> String {
+        Spool::name(self).to_owned()
+    }
+
+    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+        Ok(Arc::new(Spool::input(self)?))
+    }
+}
+
+/// Rows that come once and whose identity is known before: they are read if they are not stored already.
+#[cfg(feature = "sqlite")]
+impl<T: RowType> Stage<T> for KnownRows<T> {
+    fn name(&self) -> String {
+        KnownRows::name(self).to_owned()
+    }
+
+    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+        let Stored { table, .. } = run.rows_as(self, &Keep, Input::<T>::schema(self))?;
+        Ok(Arc::new(KnownRows::input(self, table)))
     }
 }
 

@@ -80,7 +80,7 @@ impl Run<'_> {
     }
 
     /// Runs a step that computes row by row, its rows of this schema.
-    fn rows_as<In: RowType, F: Function<In>>(
+    pub(crate) fn rows_as<In: RowType, F: Function<In>>(
         &mut self,
         input: &dyn Input<In>,
         function: &F,
@@ -125,7 +125,7 @@ pub(crate) trait Stage<T>: Send + Sync {
 }
 
 /// What stores rows as they are.
-struct Keep;
+pub(crate) struct Keep;
 
 impl<T: RowType> Function<T> for Keep {
     type Out = T;

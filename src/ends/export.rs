@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_ipc::writer::FileWriter;
-use rowmark_rows::{RowSchema, RowType};
+use rowmark_rows::{Row, RowSchema, RowType};
 
 use crate::chain::Chain;
 use crate::{BoxError, Error, Result};
@@ -36,17 +36,13 @@ impl<T: RowType> Chain<T> {
     /// As [`collect`](Self::collect); also when the file cannot be written, which leaves it as it was.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<u64> {
         let path = path.as_ref();
-        // Asked before anything is computed. The values of such a field would take the places of those behind it.
-        if let Some(nested) =
-            RowSchema::of::<T>()?.arrow().fields().iter().find(|field| field.data_type().is_nested())
-        {
-            let name = nested.name();
-            let source = format!(
-                "the field `{name}` holds more than one value, which CSV has no form for; `project` the rows to plain fields, or use another format"
-            );
-            return Err(Error::Export { path: path.to_owned(), source: source.into() });
+        // Asked before anything is computed, but for rows whose columns are known only then.
+        if !Row::is::<T>() {
+            check_plain(&RowSchema::of::<T>()?)
+                .map_err(|source| Error::Export { path: path.to_owned(), source })?;
         }
         self.export(path, |file, schema, rows| {
+            check_plain(schema)?;
             let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
             writer.write_record(schema.arrow().fields().iter().map(|field| field.name()))?;
             for row in rows {
@@ -123,6 +119,18 @@ impl<T: RowType> Chain<T> {
             Err(Err(source)) => Err(Error::Export { path: path.to_owned(), source }),
         })
     }
+}
+
+/// Refuses fields that hold more than one value: they would take the places of those behind them.
+fn check_plain(schema: &RowSchema) -> Result<(), BoxError> {
+    let Some(nested) = schema.arrow().fields().iter().find(|field| field.data_type().is_nested()) else {
+        return Ok(());
+    };
+    let name = nested.name();
+    Err(format!(
+        "the field `{name}` holds more than one value, which CSV has no form for; `project` the rows to plain fields, or use another format"
+    )
+    .into())
 }
 
 /// Gives the rows in batches; the last may be smaller.

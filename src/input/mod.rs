@@ -9,9 +9,13 @@ use rowmark_rows::{RowRange, RowSchema, RowType};
 use crate::Error;
 use crate::error::{CommitError, RowError};
 
+mod spool;
 mod stored;
 mod views;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use spool::KnownRows;
+pub(crate) use spool::{Once, Spool};
 pub(crate) use stored::{DECODED_ROWS_MAX, LastRowInput, SourceInput, StoredRows, TableInput};
 pub(crate) use views::{FilterInput, ProjectInput, SliceInput, UnionInput};
 

@@ -9,7 +9,7 @@ use rowmark::readers::Error as ReadError;
 use rowmark::rows::RowType;
 use rowmark::{Error, RowError};
 
-use crate::support::{Calls, Folder, builder};
+use crate::support::{Calls, FailAt, Folder, builder};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Town {
@@ -81,6 +81,127 @@ fn s01_the_same_rows_are_known_in_another_process_and_others_are_not() {
         assert_eq!(run(&folder.path(), other), expected);
     }
     assert_eq!(run(&folder.path(), rows()), 0);
+}
+
+#[test]
+fn s02_an_iterator_is_hashed_while_it_is_stored_and_what_is_done_is_skipped() {
+    let folder = Folder::new();
+    let run = |rows: std::ops::Range<u64>| {
+        computed(&folder, |session| session.read_records_iter(rows.map(|n| n.pow(2))).unwrap())
+    };
+    assert_eq!(run(0..30_000), 30_000);
+    assert_eq!(run(0..30_000), 0);
+    assert_eq!(run(0..29_999), 29_999);
+    assert_eq!(run(1..30_001), 30_000);
+    let left: Vec<String> = fs::read_dir(folder.path().join("tables"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with("partition"))
+        .collect();
+    assert_eq!(left, [""; 0], "what was stored of iterators is gone");
+}
+
+/// Memory that this process had at most, in MiB.
+#[cfg(target_os = "linux")]
+fn peak_mib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn s02_an_iterator_of_ten_million_rows_needs_little_memory() {
+    const STATE: &str = "ROWMARK_TEST_S02";
+    const ROWS: u64 = 10_000_000;
+    if let Some(state) = std::env::var_os(STATE) {
+        let session = builder(Path::new(&state)).open().unwrap();
+        let before = peak_mib();
+        let rows = session.read_records_iter(0..ROWS).unwrap();
+        assert_eq!(rows.count().unwrap(), ROWS);
+        let more = peak_mib() - before;
+        assert!(more < 64, "{more} MiB for rows of {} MiB", (ROWS * 8) >> 20);
+        return;
+    }
+    let folder = Folder::new();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["sources::s02_an_iterator_of_ten_million_rows_needs_little_memory", "--exact"])
+        .env(STATE, folder.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+#[test]
+fn s02_a_step_over_an_iterator_continues_where_it_failed() {
+    static CALLS: Calls = Calls::new();
+    static FAIL_AT: FailAt = FailAt::never();
+    let folder = Folder::new();
+    let run = || {
+        let session = folder.session_in_order();
+        let rows = session.read_records_iter(0..1000u64).unwrap();
+        let chain = rows.map(udf!("same", |n: &u64| {
+            CALLS.count(*n);
+            FAIL_AT.check(*n).map(|()| *n)
+        }));
+        chain.collect()
+    };
+    FAIL_AT.set(700);
+    run().unwrap_err();
+    assert_eq!(CALLS.take_total(), 701);
+    FAIL_AT.set(None);
+    assert_eq!(run().unwrap(), (0..1000).collect::<Vec<_>>());
+    assert_eq!(CALLS.take_total(), 300);
+}
+
+#[test]
+fn s02_an_iterator_is_read_once_however_often_its_rows_are_used() {
+    let folder = Folder::new();
+    let session = folder.session();
+    let chain = session.read_records_iter(["a", "b"].map(String::from)).unwrap();
+    assert!(chain.explain().unwrap().is_done() && session.job().is_none(), "looking begins no job");
+    assert_eq!(chain.collect().unwrap(), ["a", "b"]);
+    assert_eq!(chain.save("letters").unwrap().rows(), 2);
+    assert_eq!(chain.count().unwrap(), 2);
+
+    let failing = [Ok(1u64), Err("no more"), Ok(2)];
+    let chain = session.read_fallible_iter(failing).unwrap();
+    let told = |error: Error| {
+        let error: Box<dyn std::error::Error> = error.into();
+        format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default())
+    };
+    assert_eq!(told(chain.collect().unwrap_err()), "cannot read records: no more");
+    let again = told(chain.collect().unwrap_err());
+    assert!(again.starts_with("the rows of records were read once, and not to their end"), "{again}");
+}
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn s02_a_query_is_known_by_its_rows_or_by_a_cheaper_query() {
+    use rowmark::readers::Query;
+    let (folder, (_data, data)) = (Folder::new(), data());
+    let path = data.join("towns.db");
+    let put = |name: &str| {
+        fs::copy(Path::new("crates/readers/tests/data").join(name), &path).unwrap();
+    };
+    let query =
+        || Query::new(format!("sqlite:{}", path.display()), "select name, metres from towns order by id");
+    let run = |query: Query| computed(&folder, |session| session.read_database::<Town>(query).unwrap());
+    put("towns.db");
+    assert_eq!(run(query()), 3);
+    assert_eq!(run(query()), 0);
+    put("towns_changed.db");
+    assert_eq!(run(query()), 3, "one value is another");
+
+    // The cheaper query answers the same for both files, so the second is never read.
+    let cheap = || query().fingerprint("select count(*) from towns");
+    assert_eq!(run(cheap()), 0, "the rows are those that were read without it");
+    put("towns.db");
+    assert_eq!(run(cheap()), 0);
+    let rows = folder.session().read_database::<Town>(cheap()).unwrap().collect().unwrap();
+    assert_eq!(rows[1].metres, Some(435.0), "as it was told");
+    let sum = query().fingerprint("select sum(metres) from towns");
+    assert_eq!(run(sum), 0, "it was read, and is what was read first");
 }
 
 #[test]
@@ -284,4 +405,25 @@ fn s07_rows_without_a_type_are_filtered_stored_and_read_again() {
     let known = folder.session().read_dataset::<Known>("known", None).unwrap().collect().unwrap();
     let again = folder.session().read_records(known).save("again").unwrap();
     assert_eq!(again.content_hash(), saved.content_hash());
+}
+
+#[test]
+fn s07_rows_without_a_type_go_through_steps_that_have_all_rows_in_view() {
+    let (folder, (_data, data)) = (Folder::new(), data());
+    let (path, sorted) = (data.join("towns.csv"), data.join("sorted.csv"));
+    fs::write(&path, CSV).unwrap();
+    let session = folder.session();
+    let towns = session.read_csv::<Row>(&path).unwrap();
+    let name = udf!("name", |town: &Row| town["name"].as_str().unwrap_or_default().to_owned());
+    let all = towns.union(&towns).distinct().order_by(name);
+    let low =
+        all.filter(udf!("low", |town: &Row| town["metres"].as_f64().is_none_or(|metres| metres < 500.0)));
+    assert_eq!(low.limit(1).collect().unwrap()[0].to_string(), "{name: \"Biel\", metres: 434}");
+    assert_eq!(low.write_csv(&sorted).unwrap(), 2);
+    assert_eq!(fs::read_to_string(&sorted).unwrap(), "name,metres\nBiel,434\nOz,\n");
+
+    fs::write(&sorted, "name\nBern\n").unwrap();
+    let other = session.read_csv::<Row>(&sorted).unwrap();
+    let told = towns.union(&other).collect().unwrap_err().to_string();
+    assert!(told.contains("field metres (i64?) is missing"), "{told}");
 }

@@ -102,6 +102,28 @@ pub enum Error {
         /// What the parser said.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// A database could not be read.
+    #[error("cannot {doing} at {place}")]
+    Database {
+        /// Where the database is, without a user and a password.
+        place: String,
+        /// What was being done.
+        doing: String,
+        /// What it said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A row of a query is not one of the type that is read.
+    #[error("{place}: row {row} of the query: {reason}")]
+    QueryRow {
+        /// Where the database is, without a user and a password.
+        place: String,
+        /// The row, counted from 0.
+        row: u64,
+        /// What is wrong, in words.
+        reason: String,
+        /// What the type said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A row could not be hashed.
     #[error("a row cannot be hashed")]
     Hash(#[from] rowmark_hashing::Error),

@@ -5,6 +5,8 @@ mod arrow;
 #[cfg(feature = "arrow")]
 mod columnar;
 mod csv;
+#[cfg(feature = "sqlite")]
+mod database;
 mod error;
 mod file_source;
 mod files;
@@ -25,6 +27,8 @@ pub use crate::csv::{Csv, CsvOptions, CsvSource};
 pub use crate::parquet::{Parquet, ParquetSource};
 #[cfg(feature = "arrow")]
 pub use columnar::ColumnarOptions;
+#[cfg(feature = "sqlite")]
+pub use database::{Query, QueryRows};
 pub use error::{Cell, Error, Place};
 pub use file_source::{Cursor, FileSource, Format};
 pub use files::{DataFile, FileHashes, Files, Limit};

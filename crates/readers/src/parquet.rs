@@ -41,6 +41,10 @@ pub struct Parquet<T> {
     row: PhantomData<fn() -> T>,
 }
 
+/// Where the row groups of a file begin.
+#[derive(Debug)]
+pub struct ParquetIndex(Parts);
+
 /// What is known of one file.
 struct Opened {
     metadata: ArrowReaderMetadata,
@@ -145,7 +149,7 @@ impl<T> fmt::Debug for Parquet<T> {
 
 impl<T: RowType> Format for Parquet<T> {
     type Row = T;
-    type Index = Parts;
+    type Index = ParquetIndex;
     type Cursor = BatchCursor<T>;
 
     const DOMAIN: &'static str = "rowmark.source.parquet";
@@ -158,7 +162,7 @@ impl<T: RowType> Format for Parquet<T> {
         Ok(self.schema.clone())
     }
 
-    fn index(&self, number: usize, _file: &DataFile) -> Result<(u64, Parts), Error> {
+    fn index(&self, number: usize, _file: &DataFile) -> Result<(u64, ParquetIndex), Error> {
         let mut rows = 0;
         let mut rows_before = Vec::new();
         for group in self.files[number].metadata.metadata().row_groups() {
@@ -166,19 +170,25 @@ impl<T: RowType> Format for Parquet<T> {
             rows += group.num_rows().unsigned_abs();
         }
         let place = |group, row| Place::RowGroup { group, row };
-        Ok((rows, Parts { rows_before: rows_before.into(), place }))
+        Ok((rows, ParquetIndex(Parts { rows_before: rows_before.into(), place })))
     }
 
-    fn begins_at(&self, index: &Parts, row: u64) -> u64 {
-        index.begins_at(row)
+    fn begins_at(&self, index: &ParquetIndex, row: u64) -> u64 {
+        index.0.begins_at(row)
     }
 
-    fn open(&self, number: usize, file: &DataFile, index: &Parts, row: u64) -> Result<BatchCursor<T>, Error> {
+    fn open(
+        &self,
+        number: usize,
+        file: &DataFile,
+        index: &ParquetIndex,
+        row: u64,
+    ) -> Result<BatchCursor<T>, Error> {
         let opened = &self.files[number];
         let path = file.path().to_owned();
         let batches = guarded(&path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file.file()?, opened.metadata.clone())
-                .with_row_groups((index.of(row)..opened.groups()).collect())
+                .with_row_groups((index.0.of(row)..opened.groups()).collect())
                 .with_projection(opened.projection.clone())
                 .with_batch_size(opened.batch_rows())
                 .build()
@@ -186,6 +196,6 @@ impl<T: RowType> Format for Parquet<T> {
         })?;
         let at = path.clone();
         let batches = batches.map(move |batch| batch.map_err(|error| damaged(&at, error)));
-        Ok(BatchCursor::new(file, &opened.plan, index, row, Box::new(batches)))
+        Ok(BatchCursor::new(file, &opened.plan, &index.0, row, Box::new(batches)))
     }
 }

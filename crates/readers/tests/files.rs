@@ -208,7 +208,7 @@ fn hostile_files_are_errors() {
     check_refused(
         "quoted.csv",
         format!("n\n1\n\"{long}").as_bytes(),
-        ": line 3: a record is longer than 8519680 bytes",
+        ": line 3: a record is longer than 8388608 bytes",
     );
     check_refused("lines.json", format!("{{\"n\":1}}\n\n\"{long}").as_bytes(), too_long);
     check_refused("array.json", format!("[{{\"n\":1}},\n\n\"{long}").as_bytes(), too_long);
@@ -219,6 +219,7 @@ fn hostile_files_are_errors() {
         &gzip("n\n1\n".repeat(20 << 20)),
         ": line 33554433: it unpacks to more than 500 times",
     );
+    check_refused("header.csv", long.as_bytes(), ": line 1: a record is longer than 8388608 bytes");
     let packed = gzip(numbers(0..100_000));
     check_refused("cut.csv.gz", &packed[..packed.len() / 2], ": incomplete deflate stream");
     let mut broken = packed;

@@ -16,6 +16,6 @@ pub use difference::SchemaDifference;
 pub use error::{CodecError, Error, Unstorable};
 pub use range::RowRange;
 pub use ranges::RowRanges;
-pub use row::{Columns, Row, SchemaGuess, Value};
+pub use row::{Columns, Row, SchemaGuess, Value, ValueError};
 pub use schema::{RowSchema, RowType, VALUE_COLUMN};
 pub use size::row_bytes;

@@ -127,6 +127,9 @@ fn a_schema_is_guessed_by_few_rules() {
         guess(&[r#"{"at": {"x": 1}}"#, r#"{"at": {"y": [[1.5], []]}}"#]).unwrap(),
         "at: {x: i64?, y: [[f64?]?]?}?"
     );
+    let keys: Vec<String> = (0..10_001).map(|key| format!("\"k{key}\": 0")).collect();
+    let told = guess(&[&format!("{{{}}}", keys.join(","))]).unwrap_err().to_string();
+    assert_eq!(told, "field k10000 is i64 0, where one of at most 10000 columns is expected");
     let told = guess(&[r#"{"at": {"x": 1}}"#, r#"{"at": {"x": "one"}}"#]).unwrap_err().to_string();
     assert_eq!(told, "field at.x is string \"one\", where a number is expected");
 }

@@ -19,7 +19,7 @@ const DECODED_ROWS: usize = 1024;
 
 /// The parts of a file from which reading can begin.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// For each part, the number of rows before it.
     pub(crate) rows_before: Arc<[u64]>,
     pub(crate) place: fn(u64, u64) -> Place,

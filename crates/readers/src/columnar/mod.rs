@@ -90,11 +90,13 @@ impl Plan {
     }
 
     /// The columns of the batches that are read.
+    #[cfg(feature = "parquet")]
     pub(crate) fn columns(&self) -> &[usize] {
         &self.columns
     }
 
     /// The same plan for batches that have these columns alone, in the order in which the source has them.
+    #[cfg(feature = "parquet")]
     pub(crate) fn projected(&self) -> Self {
         let mut all = self.columns.clone();
         all.sort_unstable();

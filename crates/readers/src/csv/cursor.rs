@@ -7,7 +7,7 @@ use std::sync::Arc;
 use csv::ByteRecord;
 
 use super::parse::{Misfit, Parse};
-use super::{CsvOptions, PARSER_START, Text, csv_error, parser};
+use super::{CsvOptions, PARSER_START, Text, csv_error, line_at, parser};
 use crate::Error;
 use crate::error::Place;
 use crate::file_source::Cursor;
@@ -45,16 +45,15 @@ impl<T> CsvCursor<T> {
     }
 
     fn line(&self, position: &csv::Position) -> u64 {
-        self.start.lines_before + position.line() - PARSER_START.lines_before
+        self.start.lines_before + line_at(position)
     }
 
     fn error(&self, misfit: Misfit) -> Error {
         // The parser passes over empty lines, but takes a record to begin before them.
         let line = self.record.position().map_or(1, |position| {
-            let is_first = position.byte() < PARSER_START.byte;
             let byte = self.start.byte + position.byte().max(PARSER_START.byte) - PARSER_START.byte;
             let empty_lines = self.count_empty_lines(byte).unwrap_or(0);
-            self.line(position) + u64::from(is_first) + empty_lines
+            self.line(position) + empty_lines
         });
         let Misfit { cell, reason, source } = misfit;
         Error::Row { path: self.file.path().to_owned(), place: Place::Line(line), cell, reason, source }

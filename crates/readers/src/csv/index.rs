@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use csv::ByteRecord;
 
-use super::{CsvOptions, PARSER_START, csv_error, parser};
+use super::{CsvOptions, PARSER_START, csv_error, line_at, parser};
 use crate::Error;
 use crate::error::Place;
 use crate::files::{DataFile, Limit};
@@ -25,7 +25,7 @@ fn parsed(file: &DataFile, options: &CsvOptions) -> Result<TextIndex, Error> {
     let mut header_expected = options.has_headers;
     loop {
         parser.get_mut().refill();
-        let line = parser.position().line() - PARSER_START.lines_before;
+        let line = line_at(parser.position());
         if !parser
             .read_byte_record(&mut record)
             .map_err(|error| csv_error(file, error).at(Place::Line(line)))?

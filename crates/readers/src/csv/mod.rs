@@ -133,6 +133,11 @@ impl<T: RowType> Format for Csv<T> {
 /// beginning, which there may be data.
 const PARSER_START: Start = Start { byte: 1, lines_before: 1 };
 
+/// The line of the text at which a parser is, counted from 1. Before its first record it has not read the line break.
+fn line_at(position: &csv::Position) -> u64 {
+    (position.line() - PARSER_START.lines_before).max(1)
+}
+
 /// Text behind a line break.
 type Text = std::io::Chain<&'static [u8], Box<dyn Read + Send>>;
 

@@ -94,6 +94,6 @@ impl CsvOptions {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BLOCK_BYTES)
-            .from_reader(Metered::new(text, self.record_bytes_max.saturating_add(BLOCK_BYTES as u64)))
+            .from_reader(Metered::new(text, self.record_bytes_max, BLOCK_BYTES as u64))
     }
 }

@@ -8,7 +8,7 @@ use csv::{ByteRecord, ErrorKind};
 use rowmark_rows::{Columns, Row, RowSchema, SchemaGuess, Value};
 use serde::de::DeserializeOwned;
 
-use super::{CsvOptions, csv_error, first_record, names, parser};
+use super::{CsvOptions, csv_error, first_record, line_at, names, parser};
 use crate::Error;
 use crate::error::{Cell, Place};
 use crate::files::DataFile;
@@ -250,7 +250,7 @@ pub(super) fn guess(file: &DataFile, options: &CsvOptions) -> Result<RowSchema, 
     let mut record = ByteRecord::new();
     for number in 0..GUESS_ROWS + usize::from(options.has_headers) {
         parser.get_mut().refill();
-        let line = parser.position().line();
+        let line = line_at(parser.position());
         let is_there = parser.read_byte_record(&mut record);
         if !is_there.map_err(|error| csv_error(file, error).at(Place::Line(line)))? {
             break;

@@ -68,16 +68,20 @@ pub(crate) struct Metered<R> {
     reader: R,
     bytes_left: u64,
     bytes_max: u64,
+    /// Bytes that the parser reads ahead.
+    bytes_ahead: u64,
 }
 
 impl<R: Read> Metered<R> {
-    pub(crate) fn new(reader: R, bytes_max: u64) -> Self {
-        Self { reader, bytes_left: bytes_max, bytes_max }
+    pub(crate) fn new(reader: R, bytes_max: u64, bytes_ahead: u64) -> Self {
+        let mut metered = Self { reader, bytes_left: 0, bytes_max, bytes_ahead };
+        metered.refill();
+        metered
     }
 
     /// Allows one more record.
     pub(crate) fn refill(&mut self) {
-        self.bytes_left = self.bytes_max;
+        self.bytes_left = self.bytes_max.saturating_add(self.bytes_ahead);
     }
 }
 

@@ -7,6 +7,7 @@ import csv
 import datetime
 import decimal
 import json
+import sqlite3
 from pathlib import Path
 
 import duckdb
@@ -98,3 +99,15 @@ for name, options in [
     ("duckdb.json", "format json, array"),
 ]:
     connection.execute(f"copy rows to '{here / name}' ({options})")
+
+for name, metres in [("towns.db", 434), ("towns_changed.db", 435)]:
+    (here / name).unlink(missing_ok=True)
+    database = sqlite3.connect(here / name)
+    database.execute("create table towns (id integer primary key, name text, metres real, open integer, seal blob)")
+    database.executemany(
+        "insert into towns values (?, ?, ?, ?, ?)",
+        [(1, "Bern", 540.5, 1, b"\x00bear"), (2, "Biel", metres, 0, None), (3, "Oz", None, 1, b"")],
+    )
+    database.execute("create table odd as select 1 as id, 'one' as n union all select 2, 2 union all select 3, 'three'")
+    database.commit()
+    database.close()

@@ -11,6 +11,9 @@ use super::Value;
 use super::columns::{misfit, nullable};
 use crate::{Error, RowSchema};
 
+/// Columns that an object may have, and fields each object in it.
+const COLUMNS_MAX: usize = 10_000;
+
 /// The schema that values seem to have, found out by looking at some of them.
 ///
 /// ```
@@ -68,6 +71,9 @@ impl SchemaGuess {
                 self.fields.push((name.to_owned(), Guess::Unknown));
                 self.fields.len() - 1
             });
+            if index == COLUMNS_MAX {
+                return Err(misfit(&path, "one of at most 10000 columns", value));
+            }
             self.fields[index].1.observe(&path, value)?;
         }
         Ok(())

@@ -6,6 +6,7 @@
 
 mod columns;
 mod guess;
+mod read;
 mod value;
 
 use std::any::{Any, TypeId};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use columns::Columns;
 pub use guess::SchemaGuess;
+pub use read::ValueError;
 pub use value::Value;
 
 use crate::{Error, RowSchema};

@@ -121,6 +121,34 @@ impl Value {
     }
 }
 
+macro_rules! value_from {
+    ($($from:ty => $variant:ident;)*) => {
+        $(impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Self::$variant(value.into())
+            }
+        })*
+    };
+}
+
+value_from! {
+    bool => Bool;
+    i32 => I64;
+    i64 => I64;
+    u32 => U64;
+    u64 => U64;
+    f64 => F64;
+    &str => Text;
+    String => Text;
+    Vec<u8> => Bytes;
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
 impl fmt::Display for Value {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
