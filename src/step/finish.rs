@@ -2,8 +2,9 @@
 
 use rowmark_hashing::Fingerprint;
 use rowmark_metastore::{Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, RowCounts};
+use rowmark_rows::RowRange;
 use rowmark_warehouse::Error::TableMissing;
-use rowmark_warehouse::{Seal, Table, TableWriter};
+use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
 use super::StepRun;
 use super::failures::Failures;
@@ -16,7 +17,7 @@ impl StepRun<'_> {
     /// in or, for a step that has them all in view, those that come out.
     pub(super) fn finish(
         &self,
-        writer: Box<dyn TableWriter>,
+        mut writer: Box<dyn TableWriter>,
         failures: Failures,
         rows_in: u64,
         rows_numbered: u64,
@@ -26,6 +27,8 @@ impl StepRun<'_> {
         let written =
             warehouse.open_table(&partial)?.ok_or_else(|| TableMissing { table: partial.clone() })?;
         let content_hash = self.step.work.hash_rows(&written, self.step.name)?;
+        let remains = self.step.work.remains(&written)?;
+        let rows_out = remains.as_ref().map_or(written.rows_out(), |rows| rows.num_rows() as u64);
         let failed = failures.rows().clone();
         let progress = self.partial_checkpoint(store::codes(&written));
         let is_pure = progress.codes.iter().all(|made| made.code == self.code);
@@ -48,7 +51,7 @@ impl StepRun<'_> {
             kind: CheckpointKind::Final,
             fingerprint: self.output.clone(),
             table: table_name.to_string(),
-            counts: RowCounts { rows_in, rows_out: written.rows_out() },
+            counts: RowCounts { rows_in, rows_out },
             content_hash: Some(content_hash),
             identity,
             rows_failed: failed.rows(),
@@ -59,8 +62,14 @@ impl StepRun<'_> {
         // had failed.
         warehouse.drop(&table_name)?;
         metastore.remove_checkpoint(self.job.id, self.hash_output, CheckpointKind::Final)?;
+        let mut finished = partial;
+        if let Some(rows) = remains {
+            writer = self.start_anew(&record)?;
+            finished = writer.name().clone();
+            writer.append(RowRange::new(0, rows_numbered), CodeId::new(self.code), &rows)?;
+        }
         writer.seal(Seal { rows_in: rows_numbered, failed, content_hash, record })?;
-        let checkpoint = store::promote(&partial, &checkpoint, metastore, warehouse)?;
+        let checkpoint = store::promote(&finished, &checkpoint, metastore, warehouse)?;
         self.remove_superseded()?;
         if failures.rows().is_empty() {
             drop(failures);
@@ -68,6 +77,14 @@ impl StepRun<'_> {
         }
         let table = warehouse.open_table(&table_name)?.ok_or(TableMissing { table: table_name })?;
         Ok((table, checkpoint))
+    }
+
+    /// A scratch table for what remains of a finished step. The step's progress stays until that has its place.
+    fn start_anew(&self, record: &[u8]) -> Result<Box<dyn TableWriter>> {
+        let warehouse = self.session.warehouse();
+        let name = TableName::udf(*self.job.id.as_uuid(), self.hash_output, UdfTable::Partition);
+        warehouse.drop(&name)?;
+        Ok(warehouse.create(&name, self.step.schema, record)?)
     }
 
     /// The first thing that differs from the last run of a step of this name, for a step that is run from

@@ -1,12 +1,14 @@
 //! A fold: one state, through which the rows go in their order. The state is saved as it goes.
 //!
-//! Each batch of the table is the state after the batch's rows, as one row; the last is the result. A run that
-//! continues begins with the last state that was saved.
+//! Each batch of the table is the state after the batch's rows, as one row. A run that continues begins with the last
+//! state that was saved, and of a finished fold only that one is kept.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arrow_array::RecordBatch;
 use rowmark_executor::{Computed, Durability, Task};
 use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType, row_bytes};
@@ -21,6 +23,11 @@ use crate::{Error, Result};
 
 /// Of the time between two states that are saved, copying the state takes at most such a part.
 const CLONES_PER_SAVE: u32 = 20;
+
+/// When the states that a run saved take more than this, the later ones are so far apart that there are about so many
+/// of them while the time of the run doubles.
+const BYTES_SAVED_MAX: u64 = 64 << 20;
+const SAVES_MAX: u32 = 64;
 
 /// Rows that the worker takes at a time: there is no other that could have them.
 const ROWS_AT_ONCE: u64 = 1 << 20;
@@ -56,10 +63,16 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Work for FoldWork<'_, S, 
             Durability::EveryRow => Duration::ZERO,
             Durability::Group { interval, .. } => interval / 2,
         };
-        let task = FoldTask { work: self, state, save_every };
+        let bytes_saved = AtomicU64::new(0);
+        let task = FoldTask { work: self, state, save_every, bytes_saved, begun: Instant::now() };
         let mut states = States { writer: &mut *at.writer, input: self.input, code: at.code };
         workers.gather(&at.missing, &task, &mut states, options)?;
         self.input.rows()
+    }
+
+    /// The last state.
+    fn remains(&self, table: &Table) -> Result<Option<RecordBatch>> {
+        Ok(table.scan_rows(last_row(table)).next().transpose()?)
     }
 
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
@@ -94,8 +107,11 @@ struct FoldTask<'a, S, T, U> {
     work: &'a FoldWork<'a, S, T, U>,
     /// The state after the last item.
     state: Mutex<S>,
-    /// How much time may pass between two items.
+    /// How much time may pass between two items; none for a state after every row.
     save_every: Duration,
+    /// About the size of all states that this run saved.
+    bytes_saved: AtomicU64,
+    begun: Instant,
 }
 
 impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> FoldTask<'_, S, T, U> {
@@ -103,8 +119,12 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> FoldTask<'_, S, T, U> {
     fn next_item(&self, rows: &mut Rows<'_, T>) -> Result<Option<Computed<S>>, RowError> {
         let begun = Instant::now();
         let mut state = self.state().clone();
-        // A state that takes long to copy is saved less often.
-        let save_after = self.save_every.max(begun.elapsed().saturating_mul(CLONES_PER_SAVE));
+        // A state that takes long to copy is saved less often, and so is one whose copies take much space.
+        let copying = begun.elapsed().saturating_mul(CLONES_PER_SAVE);
+        let is_much = self.bytes_saved.load(Ordering::Relaxed) > BYTES_SAVED_MAX;
+        let spacing = if is_much { self.begun.elapsed() / SAVES_MAX } else { Duration::ZERO };
+        let is_each_row = self.save_every.is_zero();
+        let save_after = if is_each_row { Duration::ZERO } else { self.save_every.max(copying).max(spacing) };
         let mut folded = 0;
         while folded == 0 || begun.elapsed() < save_after {
             let Some(row) = rows.next() else { break };
@@ -119,6 +139,8 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> FoldTask<'_, S, T, U> {
             return Ok(None);
         }
         *self.state() = state.clone();
+        // Relaxed: one worker writes it and reads it.
+        self.bytes_saved.fetch_add(row_bytes(&state), Ordering::Relaxed);
         Ok(Some(Computed { rows: folded, row: state }))
     }
 

@@ -227,7 +227,7 @@ impl StepRun<'_> {
                 rows_reused: checkpoint.counts.rows_in - checkpoint.rows_failed,
                 rows_computed: 0,
                 rows_failed: checkpoint.rows_failed,
-                rows_out: table.rows_out(),
+                rows_out: checkpoint.counts.rows_out,
                 codes: checkpoint.codes.clone(),
                 elapsed: self.started.elapsed(),
             },
@@ -401,6 +401,7 @@ impl StepRun<'_> {
         match outcome.and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered)) {
             Ok((table, checkpoint)) => {
                 report.codes.clone_from(&checkpoint.codes);
+                report.rows_out = checkpoint.counts.rows_out;
                 // A row that failed beyond what a `limit` asked for is no failure.
                 report.rows_failed = checkpoint.rows_failed;
                 let report =

@@ -52,6 +52,11 @@ pub(crate) trait Work {
         None
     }
 
+    /// The one batch that is left of a table when the step is finished, if not all of them are.
+    fn remains(&self, _table: &Table) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
+
     /// The content hash of the rows that come out.
     fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash>;
 }

@@ -235,7 +235,7 @@ fn a03_a_state_that_a_failed_call_has_half_changed_is_never_saved() {
 }
 
 #[test]
-fn a03_a_fold_ends_at_the_first_failure_and_is_never_tried_twice_whatever_the_policy() {
+fn a03_a_fold_ends_at_the_first_row_that_fails_in_every_attempt_whatever_the_policy() {
     static CALLS: Calls = Calls::new();
     let folder = Folder::new();
     for panics in [false, true] {
@@ -255,7 +255,7 @@ fn a03_a_fold_ends_at_the_first_failure_and_is_never_tried_twice_whatever_the_po
         );
         let (row, text) = failed_row(chain.save("sum"));
         assert_eq!((row, text.contains("four")), (4, true));
-        assert_eq!(CALLS.take().remove(&4), Some(1));
+        assert!(CALLS.take()[&4] >= 3, "a failed call changes a copy of the state, so it can be tried again");
         assert_eq!(session.failures("sum").unwrap(), []);
     }
 }

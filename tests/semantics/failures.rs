@@ -252,7 +252,7 @@ fn p03_a_panic_on_the_way_to_the_udf_is_recorded_as_any_failure() {
     let failures = session.failures("count").unwrap();
     assert_eq!(rows_of(&failures), [7, 9]);
     assert!(failures[0].error.contains("panicked: seven"), "{failures:?}");
-    assert_eq!((failures[0].input.as_deref(), failures[1].input.as_deref()), (None, Some("9")));
+    assert_eq!((failures[0].input.as_deref(), failures[1].input.as_deref()), (Some("7"), Some("9")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rows that are in memory already.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rowmark_hashing::{ContentHash, Fingerprint, par_hash_rows};
 use rowmark_rows::{Row, RowRange, RowSchema, RowType, SchemaGuess};
@@ -20,12 +20,13 @@ use crate::{Error, RowIter, Source};
 /// ```
 pub struct MemorySource<T> {
     rows: Arc<[T]>,
+    schema: OnceLock<RowSchema>,
 }
 
 impl<T> MemorySource<T> {
     /// Takes the rows.
     pub fn new(rows: impl Into<Arc<[T]>>) -> Self {
-        Self { rows: rows.into() }
+        Self { rows: rows.into(), schema: OnceLock::new() }
     }
 }
 
@@ -61,9 +62,30 @@ impl<T: RowType + Clone> Source for MemorySource<T> {
         Ok(self.rows.len() as u64)
     }
 
+    /// A row is what its hash is made of. What a type leaves out when it is written (a skipped field) is left out
+    /// here too: else it would be seen, and not be known by.
     fn read(&self, range: RowRange) -> Result<RowIter<'_, T>, Error> {
+        let schema = match self.schema.get() {
+            Some(schema) => schema,
+            None => {
+                let schema = self.schema()?;
+                self.schema.get_or_init(|| schema)
+            }
+        };
         let rows = &self.rows[range.start() as usize..range.end() as usize];
-        Ok(Box::new(rows.iter().cloned().map(Ok)))
+        Ok(Box::new(rows.chunks(ROWS_AT_ONCE).flat_map(move |rows| as_stored(schema, rows))))
+    }
+}
+
+/// Rows that are written and read back together.
+const ROWS_AT_ONCE: usize = 1024;
+
+/// Rows as they would be read back; if one cannot be, the others are.
+fn as_stored<T: RowType>(schema: &RowSchema, rows: &[T]) -> Vec<Result<T, Error>> {
+    match schema.encode(rows).and_then(|batch| schema.decode(&batch)) {
+        Ok(rows) => rows.into_iter().map(Ok).collect(),
+        Err(error) if rows.len() == 1 => vec![Err(error.into())],
+        Err(_) => rows.iter().flat_map(|row| as_stored(schema, std::slice::from_ref(row))).collect(),
     }
 }
 
