@@ -4,29 +4,26 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod aggregate;
+mod deadly_rows;
 mod death;
 mod ends;
 mod explain;
+mod exports;
 mod failures;
+mod folds;
 mod folds_and_memory;
 mod housekeeping;
 mod identity;
 mod job;
 mod kill;
 mod kinds;
+mod panics_on_the_way;
 mod progress;
+mod promotion;
+mod recorded_inputs;
 mod resume;
+mod retries;
 mod reuse;
-mod review_bulk;
-mod review_deadly_rows;
-mod review_exports;
-mod review_folds;
-mod review_iterators;
-mod review_long_batches;
-mod review_panics_on_the_way;
-mod review_promotion;
-mod review_recorded_inputs;
-mod review_retries;
 mod slow;
 mod sources;
 mod support;

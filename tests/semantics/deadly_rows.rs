@@ -53,7 +53,7 @@ fn child_whose_filter_aborts() {
 
 #[test]
 fn a_row_whose_filter_takes_the_process_down_is_recorded() {
-    check("review_deadly_rows::child_whose_filter_aborts", "same");
+    check("deadly_rows::child_whose_filter_aborts", "same");
 }
 
 #[test]
@@ -75,5 +75,5 @@ fn child_whose_slice_aborts() {
 
 #[test]
 fn of_a_slice_that_takes_the_process_down_only_the_deadly_row_is_recorded() {
-    check("review_deadly_rows::child_whose_slice_aborts", "slices");
+    check("deadly_rows::child_whose_slice_aborts", "slices");
 }
