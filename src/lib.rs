@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod chain;
 mod dataset;
 mod display;
@@ -28,6 +29,7 @@ mod step;
 mod store;
 pub mod udf;
 
+pub use builder::SessionBuilder;
 pub use chain::Chain;
 pub use dataset::Saved;
 pub use display::ProgressDisplay;
@@ -41,7 +43,7 @@ pub use report::{Decision, Report, StepReport};
 pub use resume::{MixedCode, Reuse};
 pub use rowmark_executor::{CancelToken, Durability, Failure, OnError, Retry, Snapshot};
 pub use rowmark_macros::udf;
-pub use session::{Session, SessionBuilder};
+pub use session::Session;
 pub use sort::SortKey;
 pub use state::StateError;
 pub use step::StepPlan;

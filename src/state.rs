@@ -205,7 +205,18 @@ fn write_marker(path: &Path) -> Result<(), StateError> {
     let new = path.join("rowmark-state.new");
     let mut file = File::create(&new).map_err(at("create", &new))?;
     writeln!(file, "{MARKER_TEXT}{FORMAT}").and_then(|()| file.sync_all()).map_err(at("write", &new))?;
-    fs::rename(&new, &marker).map_err(at("write", &marker))
+    fs::rename(&new, &marker).map_err(at("write", &marker))?;
+    sync_names(path)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_names(parent.unwrap_or(Path::new(".")))
+}
+
+/// Makes the names in a folder durable, where a folder can be opened for that.
+fn sync_names(folder: &Path) -> Result<(), StateError> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("sync", folder))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
