@@ -179,8 +179,6 @@ pub(crate) fn promote(
         warehouse.rename(name, &final_name)?;
     }
     let Checkpoint { job, hash_partial, .. } = *checkpoint;
-    // There still is one where the finished table was put together beside it. It goes before its record.
-    warehouse.drop(&TableName::udf(*job.as_uuid(), hash_partial, UdfTable::OutputPartial))?;
     if metastore.find_checkpoint(job, hash_partial, CheckpointKind::Partial)?.is_none() {
         return Ok(metastore.get_or_create_checkpoint(checkpoint.clone())?); // it was lost
     }

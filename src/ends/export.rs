@@ -81,6 +81,15 @@ impl<T: RowType> Chain<T> {
 
     /// Runs the chain and writes its rows as a Parquet file, compressed with Snappy. Answers how many there are.
     ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// let file = folder.path().join("primes.parquet");
+    /// assert_eq!(session.read_values(&[(2_u64, "two".to_owned()), (3, "three".to_owned())]).write_parquet(&file)?, 2);
+    /// assert_eq!(session.read_parquet::<(u64, String)>(file)?.collect()?[1], (3, "three".to_owned()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`write_csv`](Self::write_csv).
     #[cfg(feature = "parquet")]

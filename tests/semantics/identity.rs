@@ -248,7 +248,7 @@ fn i03_rows_of_earlier_code_are_kept_recomputed_or_refused() {
     let run = |policy| {
         let folder = Folder::new();
         I02_FAIL_AT.set(600);
-        let failed = folder.session().read_values(&numbers).map(before::plus).collect();
+        let failed = folder.session_in_order().read_values(&numbers).map(before::plus).collect();
         assert_eq!(failed_row(failed).0, 600);
         let builder = || crate::support::builder(&folder.path()).mixed_code(policy);
         // A first attempt of the new code gets somewhere, too.
