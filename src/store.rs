@@ -178,7 +178,12 @@ pub(crate) fn promote(
         warehouse.drop(&final_name)?;
         warehouse.rename(name, &final_name)?;
     }
-    let Checkpoint { job, hash_partial, .. } = *checkpoint;
+    let Checkpoint { job, hash_partial, rows_failed, .. } = *checkpoint;
+    if rows_failed == 0 {
+        // The progress is still there where the finished table was put together beside it. It goes before its record.
+        // Beside a result of which rows failed it may be what a retry of them has done.
+        warehouse.drop(&TableName::udf(*job.as_uuid(), hash_partial, UdfTable::OutputPartial))?;
+    }
     if metastore.find_checkpoint(job, hash_partial, CheckpointKind::Partial)?.is_none() {
         return Ok(metastore.get_or_create_checkpoint(checkpoint.clone())?); // it was lost
     }

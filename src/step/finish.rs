@@ -70,9 +70,6 @@ impl StepRun<'_> {
         }
         writer.seal(Seal { rows_in: rows_numbered, failed, content_hash, record })?;
         let checkpoint = store::promote(&finished, &checkpoint, metastore, warehouse)?;
-        // It is still there if the finished table was put together beside it. After a death here it is progress that a
-        // rerun supersedes.
-        warehouse.drop(&self.partial_table())?;
         self.remove_superseded()?;
         if failures.rows().is_empty() {
             drop(failures);
