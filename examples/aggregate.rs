@@ -41,7 +41,9 @@ fn describe(group: &Group<i32, Airport>) -> Zone {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let session = Session::builder().state_folder("target/aggregate").sort_bytes_max(64 << 10).open()?;
-    let zones = session.read_csv::<Airport>("examples/data/airports.csv")?.agg(solar_hours, describe);
+    let some_columns = CsvOptions::new().skip_extra_columns();
+    let airports = session.read_csv_with::<Airport>("examples/data/airports.csv", some_columns)?;
+    let zones = airports.agg(solar_hours, describe);
     let zones = zones.collect()?;
     for Zone { hours, airports, northernmost } in &zones {
         println!("{hours:+03} h: {airports:4} airports, up to {northernmost}");
@@ -50,8 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(zones.iter().map(|zone| zone.airports).sum::<u64>(), 3376);
 
     // A fold has one group, all rows, and a state that is saved as it goes.
-    let farthest_south = session
-        .read_csv::<Airport>("examples/data/airports.csv")?
+    let farthest_south = airports
         .fold(90.0, udf!("south", |south: &mut f64, airport: &Airport| *south = south.min(airport.latitude)));
     let south = farthest_south.collect()?;
     println!("the southernmost airport is at {:.2} degrees", south[0]);
