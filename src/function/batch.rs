@@ -74,12 +74,13 @@ impl<U> MapBatch<U> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let udf = self.udf.identity().name();
-        let outputs = self.udf.call(state, rows).map_err(|source| RowError::of_udf(udf, source))?;
+        // The whole identity is made to know the name, which may hash much: only for an error.
+        let name = || self.udf.identity().name();
+        let outputs = self.udf.call(state, rows).map_err(|source| RowError::of_udf(name(), source))?;
         let outputs: Vec<Out> = outputs.into_iter().collect();
         if outputs.len() == rows.len() {
             return Ok(outputs);
         }
-        Err(RowError::BatchLength { udf: udf.to_owned(), rows_in: rows.len(), rows_out: outputs.len() })
+        Err(RowError::BatchLength { udf: name().to_owned(), rows_in: rows.len(), rows_out: outputs.len() })
     }
 }

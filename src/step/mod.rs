@@ -89,15 +89,15 @@ struct StepRun<'a> {
 impl Step<'_> {
     /// Finds the step's result or makes it.
     pub(crate) fn run(&self, session: &Session) -> Result<Stored> {
-        let hash_partial = self.partial()?.hash();
-        let _guard = session.enter_step(hash_partial);
-        self.of_job(session, session.begin_job()?)?.decide()
+        let partial = self.partial()?;
+        let _guard = session.enter_step(partial.hash());
+        self.of_job(session, session.begin_job()?, partial)?.decide()
     }
 
     /// Says what `run` would do. Nothing is changed.
     pub(crate) fn plan(&self, session: &Session) -> Result<(StepPlan, Stored)> {
         let job = session.job().unwrap_or_else(|| session.next_job(None));
-        self.of_job(session, job)?.plan()
+        self.of_job(session, job, self.partial()?)?.plan()
     }
 
     /// The identity without the code.
@@ -109,8 +109,7 @@ impl Step<'_> {
         Ok(extend(partial, "udf", self.parameters))
     }
 
-    fn of_job<'a>(&'a self, session: &'a Session, job: Job) -> Result<StepRun<'a>> {
-        let partial = self.partial()?;
+    fn of_job<'a>(&'a self, session: &'a Session, job: Job, partial: Fingerprint) -> Result<StepRun<'a>> {
         let output = extend(partial.clone(), "udf", self.code);
         let mut lineage = session.lineage()?;
         if lineage.first() != Some(&job.id) {

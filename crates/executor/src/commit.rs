@@ -75,9 +75,8 @@ where
     /// Looks at what the workers are at, and takes the rows of those that are held up.
     fn look(&mut self, now: Instant) -> Result<(), S::Error> {
         self.run.progress.look(now, self.run.options.row_timeout);
-        let may_take = !self.run.task.is_packed_where_computed();
         for slot in &self.run.slots {
-            let Some(finished) = slot.look(may_take) else { continue };
+            let Some(finished) = slot.look() else { continue };
             let row = finished.range.start;
             match self.run.pack(finished) {
                 // What the worker handed over before came first: the channel was emptied since the first look.

@@ -72,11 +72,11 @@ fn finished_rows_are_taken_once_by_the_worker_or_the_committing_thread() {
             }
         });
         for _ in 0..8 {
-            let finished = slot.look(true);
+            let finished = slot.look();
             lock(&taken).extend(finished);
         }
         worker.join().unwrap();
-        assert_eq!(slot.look(true), None);
+        assert_eq!(slot.look(), None);
         let mut taken = std::mem::take(&mut *lock(&taken));
         taken.sort_by_key(|finished| finished.range.start);
         let mut next = 100;

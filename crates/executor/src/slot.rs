@@ -78,15 +78,15 @@ impl<R> Slot<R> {
         Inlet { slot: self, ring: producer, bounds, held: Bounds { rows: 0, bytes: 0 } }
     }
 
-    /// The committing thread's look. Answers rows that their worker will not hand over in time, if it may.
-    pub(crate) fn look(&self, may_take: bool) -> Option<Finished<R>> {
+    /// The committing thread's look. Answers rows that their worker will not hand over in time.
+    pub(crate) fn look(&self) -> Option<Finished<R>> {
         let mut outlet = lock(&self.outlet);
         outlet.drain();
         if outlet.finished.rows.is_empty() {
             return None;
         }
         outlet.looks += 1;
-        if may_take && outlet.looks >= LOOKS_MAX {
+        if outlet.looks >= LOOKS_MAX {
             return self.take(&mut outlet);
         }
         self.is_due.store(outlet.looks >= LOOKS_DUE, Ordering::Relaxed);
@@ -164,24 +164,14 @@ mod tests {
         let mut inlet = slot.inlet(BOUNDS);
         inlet.begin(5);
         assert!(!inlet.push("a".into(), 1));
-        assert_eq!(slot.look(true), None);
+        assert_eq!(slot.look(), None);
         assert!(!inlet.push("b".into(), 1));
-        assert_eq!(slot.look(true), None);
+        assert_eq!(slot.look(), None);
         assert!(inlet.push("c".into(), 1), "due");
-        assert_eq!(slot.look(true), Some(Finished { range: 5..8, rows: vec!["a", "b", "c"] }));
+        assert_eq!(slot.look(), Some(Finished { range: 5..8, rows: vec!["a", "b", "c"] }));
         assert!(!inlet.push(Computed { rows: 3, row: "d" }, 1));
         assert_eq!(inlet.take(), Some(Finished { range: 8..11, rows: vec!["d"] }));
         assert_eq!(inlet.take(), None);
-    }
-
-    #[test]
-    fn rows_that_no_other_thread_may_pack_stay_and_are_due() {
-        let slot = Slot::new();
-        let mut inlet = slot.inlet(BOUNDS);
-        inlet.push("a".into(), 1);
-        assert!((0..9).all(|_| slot.look(false).is_none()));
-        assert!(inlet.push("b".into(), 1));
-        assert_eq!(inlet.take().unwrap().rows, ["a", "b"]);
     }
 
     #[test]

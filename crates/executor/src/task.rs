@@ -104,12 +104,6 @@ pub trait Task: Sync {
     fn is_of_the_row(&self, _error: &Self::Error) -> bool {
         true
     }
-
-    /// Tells that rows mean something only to the thread that computed them, such as a running state:
-    /// then no other thread packs them, and they wait for the row that the worker is held up in.
-    fn is_packed_where_computed(&self) -> bool {
-        false
-    }
 }
 
 /// What consecutive rows of the input gave.

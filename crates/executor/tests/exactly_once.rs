@@ -38,22 +38,20 @@ struct Plan {
     row_bytes: u64,
     /// What comes after an error: the next row, or the end.
     goes_on: bool,
-    is_packed_where_computed: bool,
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
     let threads = prop::sample::select(vec![1usize, 2, 8]);
     let rows_at_once = prop::sample::select(vec![1u64, 1, 2, 7, 100]);
     let row_bytes = prop::sample::select(vec![0u64, 100, 5000]);
-    (threads, 1usize..9, 0u64..2000, rows_at_once, row_bytes, any::<bool>(), any::<bool>()).prop_map(
-        |(threads, workers_max, rows, rows_at_once, row_bytes, goes_on, is_packed_where_computed)| Plan {
+    (threads, 1usize..9, 0u64..2000, rows_at_once, row_bytes, any::<bool>()).prop_map(
+        |(threads, workers_max, rows, rows_at_once, row_bytes, goes_on)| Plan {
             threads,
             workers_max,
             rows,
             rows_at_once,
             row_bytes,
             goes_on,
-            is_packed_where_computed,
         },
     )
 }
@@ -142,7 +140,6 @@ proptest! {
         let mut task = opens(|range| rows.open(range, plan.rows_at_once, plan.goes_on));
         task.rows_at_once = plan.rows_at_once;
         task.row_bytes = plan.row_bytes;
-        task.is_packed_where_computed = plan.is_packed_where_computed;
         let options = options.workers_max(plan.workers_max);
         let mut store = Store::default();
         for attempt in 0.. {

@@ -94,7 +94,6 @@ pub(crate) struct Opens<Open, Items> {
     pub(crate) rows_at_once: u64,
     pub(crate) row_bytes: u64,
     pub(crate) is_of_the_row: fn(&Refused) -> bool,
-    pub(crate) is_packed_where_computed: bool,
 }
 
 /// What an item of [`Opens`] is.
@@ -110,14 +109,7 @@ where
     Open: Fn(Range<u64>) -> Items + Sync,
     Items: Iterator<Item = Item>,
 {
-    Opens {
-        open,
-        items: PhantomData,
-        rows_at_once: 1,
-        row_bytes: 0,
-        is_of_the_row: |_| true,
-        is_packed_where_computed: false,
-    }
+    Opens { open, items: PhantomData, rows_at_once: 1, row_bytes: 0, is_of_the_row: |_| true }
 }
 
 impl<Open, Items> Task for Opens<Open, Items>
@@ -156,10 +148,6 @@ where
 
     fn is_of_the_row(&self, error: &Refused) -> bool {
         (self.is_of_the_row)(error)
-    }
-
-    fn is_packed_where_computed(&self) -> bool {
-        self.is_packed_where_computed
     }
 }
 
