@@ -79,7 +79,7 @@ pub(crate) fn ours(at: &At) -> Answer<Done> {
     let builder = Session::builder().state_folder(at.round.join("state"));
     let session = builder.progress(ProgressDisplay::Off).open()?;
     let saved = session
-        .read_csv::<Flight>(input(at))?
+        .read_csv_with::<Flight>(input(at), CsvOptions::new().skip_extra_columns())?
         .filter(udf!("flown", |flight: &Flight| flight.air_time.is_some()))
         .map(udf!("leg", |flight: &Flight| leg(flight)))
         .save("legs")?;
