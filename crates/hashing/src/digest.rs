@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Block,
     Bytes,
     Fingerprint,
+    Names,
+    Row,
 }
 
 impl Kind {
@@ -31,6 +33,8 @@ impl Kind {
             Self::Block => "rowmark block",
             Self::Bytes => "rowmark bytes",
             Self::Fingerprint => "rowmark fingerprint",
+            Self::Names => "rowmark names",
+            Self::Row => "rowmark row",
         }
     }
 

@@ -11,6 +11,7 @@ mod error;
 mod fingerprint;
 #[cfg(feature = "rayon")]
 mod parallel;
+mod row;
 mod rows;
 mod serializer;
 mod shape;
@@ -30,6 +31,7 @@ pub use error::Error;
 pub use fingerprint::{Component, Difference, Fingerprint};
 #[cfg(feature = "rayon")]
 pub use parallel::{par_hash_reader, par_hash_rows};
+pub use row::{RowHash, RowHasher};
 pub use rows::{CHUNK_ROWS, ContentHasher, hash_rows};
 pub use unordered::UnorderedHasher;
 pub use value::encode;

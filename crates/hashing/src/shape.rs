@@ -50,6 +50,10 @@ pub(crate) struct Shapes {
     defined: Vec<Shape>,
     /// Where the innermost scope begins in `defined`.
     scope: usize,
+    /// How many scopes are open within the outermost.
+    inner_scopes: usize,
+    /// Whether the outermost scope's names are written elsewhere: see [`RowHasher`](crate::RowHasher).
+    names_apart: bool,
 }
 
 impl Default for Shapes {
@@ -63,11 +67,23 @@ impl Default for Shapes {
             tree: 0,
             defined: Vec::new(),
             scope: 0,
+            inner_scopes: 0,
+            names_apart: false,
         }
     }
 }
 
 impl Shapes {
+    /// Shapes whose names, in the outermost scope, are not written where they are defined.
+    pub(crate) fn with_names_apart() -> Self {
+        Self { names_apart: true, ..Self::default() }
+    }
+
+    /// The shapes that are defined in the outermost scope, in order.
+    pub(crate) fn defined(&self) -> &[Shape] {
+        &self.defined
+    }
+
     /// Goes from a shape to the one with one name more.
     #[inline(always)]
     pub(crate) fn extend(&mut self, shape: Shape, name: &'static str) -> Shape {
@@ -149,27 +165,35 @@ impl Shapes {
                 let at = buffer.put(at, tag::END);
                 put_length(buffer, at, number)
             }
-            None => self.define(buffer, at, shape),
+            None => {
+                let at = buffer.put(at, tag::END);
+                let at = put_length(buffer, at, self.defined.len() - self.scope);
+                self.defined.push(shape);
+                if self.names_apart && self.inner_scopes == 0 {
+                    at
+                } else {
+                    self.put_names(buffer, at, shape)
+                }
+            }
         }
     }
 
+    /// Writes how many names a shape has, and these.
     #[cold]
-    fn define(&mut self, buffer: &mut Buffer, at: usize, shape: Shape) -> usize {
+    pub(crate) fn put_names(&self, buffer: &mut Buffer, at: usize, shape: Shape) -> usize {
         let mut path = Vec::new();
         let mut node = shape;
         while node != EMPTY {
             path.push(node);
             node = self.nodes[node.0 as usize].parent;
         }
-        let at = buffer.put(at, tag::END);
-        let at = put_length(buffer, at, self.defined.len() - self.scope);
         let at = put_length(buffer, at, path.len());
-        self.defined.push(shape);
         path.iter().rev().fold(at, |at, node| put_text(buffer, at, &self.nodes[node.0 as usize].name))
     }
 
     /// Opens a scope inside the present one, and gives what [`leave_scope`](Self::leave_scope) needs.
     pub(crate) fn enter_scope(&mut self) -> usize {
+        self.inner_scopes += 1;
         std::mem::replace(&mut self.scope, self.defined.len())
     }
 
@@ -181,13 +205,15 @@ impl Shapes {
     pub(crate) fn leave_scope(&mut self, outer: usize) {
         self.clear_scope();
         self.scope = outer;
+        self.inner_scopes -= 1;
     }
 
-    /// Begins a chunk.
-    pub(crate) fn begin_chunk(&mut self) {
+    /// Begins a chunk. Answers whether shapes that were kept from before still mean what they did.
+    pub(crate) fn begin_chunk(&mut self) -> bool {
         self.defined.clear();
         self.scope = 0;
-        if self.nodes.len() > NODES_KEPT_MAX {
+        let are_kept = self.nodes.len() <= NODES_KEPT_MAX;
+        if !are_kept {
             self.nodes.truncate(1);
             self.next_places = [0; NODES_AT_HAND];
             self.nodes[0].last_child = None;
@@ -196,6 +222,7 @@ impl Shapes {
                 self.tree += 1;
             }
         }
+        are_kept
     }
 
     pub(crate) fn mark(&self) -> usize {
@@ -205,6 +232,7 @@ impl Shapes {
     pub(crate) fn rewind(&mut self, mark: usize) {
         self.defined.truncate(mark);
         self.scope = 0;
+        self.inner_scopes = 0;
     }
 }
 

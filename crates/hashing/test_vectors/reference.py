@@ -10,6 +10,7 @@ CONTAINERS = {"some", "sequence", "tuple", "map", "struct", "variant"}
 
 class Refused(ValueError): """The input has no hash."""
 class Object(list): """The entries of a JSON object, in their order."""
+class Apart(list): """Shapes whose names are not written where they are defined."""
 
 def digest(kind, *parts):
     return hashlib.sha256(b"rowmark " + kind + b"\x00\x01" + b"".join(parts)).digest()
@@ -19,6 +20,9 @@ def length(n):
 
 def text(s):
     return length(len(s.encode("utf-8"))) + s.encode("utf-8")
+
+def names(shape):
+    return length(len(shape)) + b"".join(map(text, shape))
 
 def encode(value, shapes, depth=0):
     if value[0] in CONTAINERS and depth == 128:
@@ -55,7 +59,7 @@ def encode(value, shapes, depth=0):
             if shape in shapes:
                 return body + length(shapes.index(shape))
             shapes.append(shape)
-            return body + length(len(shapes) - 1) + length(len(shape)) + b"".join(map(text, shape))
+            return body + length(len(shapes) - 1) + (b"" if isinstance(shapes, Apart) else names(shape))
         case ["variant", name, *payload]:
             return b"\x0f" + text(name) + inner(*payload or [["unit"]])
         case ["newtype", v] | ["nested", 0, v]:
@@ -79,6 +83,12 @@ def hash_rows(rows):
         shapes = []  # of this chunk
         chunks.append(digest(b"chunk", *[encode(row, shapes) for row in rows[i : i + 1024]]))
     return digest(b"rows", *chunks, struct.pack("<Q", len(rows)))
+
+def hash_row(context, value):
+    shapes = Apart()
+    row = encode(value, shapes)
+    defined = digest(b"names", context, length(len(shapes)), *map(names, shapes))
+    return hashlib.sha256(b"rowmark row\x00\x01".ljust(32, b"\x00") + defined + row).digest()[:24]
 
 def hash_unordered(rows):
     total = 0
@@ -123,6 +133,8 @@ def hash_vector(vector):
     match vector["kind"]:
         case "value":
             return hash_value(vector["value"])
+        case "row":
+            return hash_row(bytes.fromhex(vector["context"]), vector["value"])
         case "bytes":
             return hash_bytes(bytes.fromhex(vector.get("bytes", "") + what * count))
         case "fingerprint":

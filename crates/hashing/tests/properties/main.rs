@@ -12,8 +12,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rowmark_hashing::strategies::{Value, arb_rows, arb_value};
 use rowmark_hashing::{
-    BLOCK_BYTES, BytesHasher, CHUNK_ROWS, ContentHash, ContentHasher, Error, Fingerprint, UnorderedHasher,
-    encode, hash_reader, hash_rows, par_hash_reader, par_hash_rows,
+    BLOCK_BYTES, BytesHasher, CHUNK_ROWS, ContentHash, ContentHasher, Error, Fingerprint, RowHasher,
+    UnorderedHasher, encode, hash_reader, hash_rows, par_hash_reader, par_hash_rows,
 };
 
 static POOLS: LazyLock<[rayon::ThreadPool; 3]> = LazyLock::new(|| {
@@ -159,6 +159,24 @@ proptest! {
             twice.update(row)?;
             prop_assert_ne!(twice.finish(), whole);
         }
+    }
+
+    /// What a hasher did before does not count, not even if that failed; and two rows have one hash if they are one.
+    #[test]
+    fn a_row_has_one_hash(rows in vec(arb_value(), 1..8), context in any::<[u8; 32]>()) {
+        let context = ContentHash::from_bytes(context);
+        let mut hasher = RowHasher::new(context);
+        let twice = Value::Map(vec![(Value::Unit, rows[0].clone()), (Value::Unit, Value::Unit)]);
+        let mut known = HashMap::new();
+        for row in rows.iter().chain(&rows) {
+            let hash = hasher.hash(row)?;
+            prop_assert_eq!(RowHasher::new(context).hash(row)?, hash);
+            let encoding = encode(row)?;
+            prop_assert_eq!(known.entry(hash).or_insert_with(|| encoding.clone()), &encoding);
+            let refused = hasher.hash(&(row, &twice)).unwrap_err();
+            prop_assert!(refused.to_string().contains("row"), "{}", refused);
+        }
+        prop_assert!(known.values().enumerate().all(|(index, one)| known.values().skip(index + 1).all(|other| one != other)));
     }
 
     #[test]

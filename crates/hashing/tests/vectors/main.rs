@@ -9,7 +9,8 @@ mod notation;
 mod reference;
 
 use rowmark_hashing::{
-    BytesHasher, ContentHash, ContentHasher, Error, Fingerprint, UnorderedHasher, encode, hash_rows,
+    BytesHasher, ContentHash, ContentHasher, Error, Fingerprint, RowHasher, UnorderedHasher, encode,
+    hash_rows,
 };
 use serde_json::Value as Json;
 
@@ -29,7 +30,16 @@ fn rows(vector: &Json, mut each: impl FnMut(Notation<'_>) -> Result<(), Error>) 
     (0..count.as_u64().unwrap()).try_for_each(|index| each(Notation { value, index }))
 }
 
-fn hash(vector: &Json) -> Result<ContentHash, Box<dyn std::error::Error>> {
+fn hash(vector: &Json) -> Result<String, Box<dyn std::error::Error>> {
+    if vector["kind"] == "row" {
+        let context: [u8; 32] = unhex(text(&vector["context"])).try_into().unwrap();
+        let mut hasher = RowHasher::new(ContentHash::from_bytes(context));
+        return Ok(hasher.hash(&Notation { value: &vector["value"], index: 0 })?.to_string());
+    }
+    content_hash(vector).map(|hash| hash.to_string())
+}
+
+fn content_hash(vector: &Json) -> Result<ContentHash, Box<dyn std::error::Error>> {
     match text(&vector["kind"]) {
         "value" => Ok(ContentHash::of(&Notation { value: &vector["value"], index: 0 })?),
         "rows" => {
@@ -72,7 +82,7 @@ fn every_vector() {
     for vector in &vectors {
         let found = hash(vector);
         match vector["hash"].as_str() {
-            Some(expected) => assert_eq!(found.unwrap().to_string(), expected, "{}", vector["name"]),
+            Some(expected) => assert_eq!(found.unwrap(), expected, "{}", vector["name"]),
             None => assert!(found.is_err(), "{} is hashed", vector["name"]),
         }
         if let Some(expected) = vector["encoding"].as_str() {
