@@ -11,7 +11,7 @@ def crc32c(data, crc=0xFFFFFFFF):
 def checked(path, magic):
     data = path.read_bytes()
     found, version, _flags, crc = struct.unpack_from("<8sHHI", data)
-    if found != magic or version > 2:
+    if found != magic or version > 3:
         sys.exit(f"{path} is not a file of a format version that this script knows")
     size, = struct.unpack_from("<I" if magic == SEGMENT else "<Q", data, 16)
     assert crc == crc32c(data[:12] + data[16:size]), f"{path} is damaged"
@@ -30,11 +30,13 @@ batches = []
 for (data, at), end in zip(segments, ends):
     schema = pa.ipc.read_schema(pa.py_buffer(data[64:64 + struct.unpack_from("<I", data, 56)[0]]))
     while at + 96 <= end:
-        marker, crc, offset, _, size, _, first, _, rows = struct.unpack_from("<4sI7Q", data, at)
+        marker, crc, offset, _, size, _, first, past, rows = struct.unpack_from("<4sI7Q", data, at)
         frame = data[at + 8:at + 96 + size]
-        if marker != b"RMFR" or offset != at or len(frame) != 88 + size or crc != crc32c(frame):
+        if marker not in (b"RMFR", b"RMFI") or offset != at or len(frame) != 88 + size or crc != crc32c(frame):
             break  # the torn tail that a crash leaves
-        batches += [(first, pa.ipc.read_record_batch(pa.py_buffer(frame[88:]), schema))] if rows else []
+        # The batch stands behind what is told of the input rows: 24 bytes each, and in form 2 another 4.
+        inputs = 8 + (past - first) * {1: 24, 2: 28}[frame[92]] + 7 & -8 if marker == b"RMFI" else 0
+        batches += [(first, pa.ipc.read_record_batch(pa.py_buffer(frame[88 + inputs:]), schema))] if rows else []
         at += 96 + size
 for _, batch in sorted(batches, key=lambda item: item[0]):
     print(*map(json.dumps, batch.to_pylist()), sep="\n")

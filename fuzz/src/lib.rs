@@ -104,6 +104,11 @@ fn read(warehouse: &FileWarehouse, name: &TableName) {
         rows += batch.num_rows() as u64;
     }
     assert_eq!(rows, table.rows_out());
+    for frame in table.frames() {
+        let Ok(inputs) = table.inputs(frame) else { return };
+        let outputs = inputs.map(|inputs| inputs.iter().map(|input| u64::from(input.outputs)).sum());
+        assert_eq!(outputs.unwrap_or(frame.rows()), frame.rows());
+    }
 }
 
 /// Puts the checksum of a header or footer of this length right.

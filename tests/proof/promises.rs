@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use arrow_array::RecordBatch;
 use rowmark::hashing::ContentHash;
 use rowmark::rows::{RowRange, RowRanges, RowSchema};
-use rowmark::warehouse::{CodeId, Error, Frame, Seal, Table, TableFilter, TableName, TableWriter, Warehouse};
+use rowmark::warehouse::{
+    CodeId, Error, Frame, InputRow, Seal, Table, TableFilter, TableName, TableWriter, Warehouse,
+};
 
 /// The rows that were committed, by the hash in the names of their tables; it outlives the processes.
 pub(crate) type Promises = Arc<Mutex<BTreeMap<ContentHash, RowRanges>>>;
@@ -38,6 +40,15 @@ impl<W: Warehouse> Warehouse for Promising<W> {
         record: &[u8],
     ) -> Result<Box<dyn TableWriter>, Error> {
         Ok(self.writer(self.warehouse.create(name, schema, record)?))
+    }
+
+    fn create_with_inputs(
+        &self,
+        name: &TableName,
+        schema: &RowSchema,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        Ok(self.writer(self.warehouse.create_with_inputs(name, schema, record)?))
     }
 
     fn resume(&self, name: &TableName) -> Result<Box<dyn TableWriter>, Error> {
@@ -122,6 +133,16 @@ impl TableWriter for Writer {
 
     fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error> {
         self.writer.append(range, code, batch)
+    }
+
+    fn append_with_inputs(
+        &mut self,
+        range: RowRange,
+        code: CodeId,
+        batch: &RecordBatch,
+        inputs: &[InputRow],
+    ) -> Result<(), Error> {
+        self.writer.append_with_inputs(range, code, batch, inputs)
     }
 
     fn commit(&mut self) -> Result<(), Error> {

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow_array::RecordBatch;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
+use crate::inputs::assert_inputs;
 use crate::writer::{check_batch, check_complete, check_record};
 use crate::{
-    Batches, CodeId, Contents, Error, Frame, Seal, Table, TableFilter, TableName, TableWriter, Warehouse,
+    Batches, CodeId, Contents, Error, Frame, InputRow, Seal, Table, TableFilter, TableName, TableWriter,
+    Warehouse,
 };
 
 /// Tables in memory; clones share them.
@@ -42,11 +44,22 @@ struct MemoryTable {
 
 /// Batches by the first of their input rows.
 #[derive(Debug, Clone, Default)]
-struct MemoryBatches(BTreeMap<u64, (Frame, RecordBatch)>);
+struct MemoryBatches(BTreeMap<u64, MemoryBatch>);
+
+#[derive(Debug, Clone)]
+struct MemoryBatch {
+    frame: Frame,
+    rows: RecordBatch,
+    inputs: Option<Vec<InputRow>>,
+}
 
 impl Batches for MemoryBatches {
     fn read(&self, frame: &Frame) -> Result<RecordBatch, Error> {
-        Ok(self.0[&frame.range().start()].1.clone())
+        Ok(self.0[&frame.range().start()].rows.clone())
+    }
+
+    fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error> {
+        Ok(self.0[&frame.range().start()].inputs.clone())
     }
 }
 
@@ -78,7 +91,7 @@ impl MemoryWarehouse {
     }
 
     fn writer(&self, name: &TableName, table: &MemoryTable) -> Box<dyn TableWriter> {
-        let frames: Vec<Frame> = table.batches.0.values().map(|(frame, _)| *frame).collect();
+        let frames: Vec<Frame> = table.batches.0.values().map(|batch| batch.frame).collect();
         Box::new(MemoryWriter {
             warehouse: self.clone(),
             name: name.clone(),
@@ -140,7 +153,7 @@ impl Warehouse for MemoryWarehouse {
             schema: table.schema.clone(),
             record: table.seal.as_ref().map_or(&table.record, |seal| &seal.record).clone(),
             seal: table.seal.clone(),
-            frames: table.batches.0.values().map(|(frame, _)| *frame).collect(),
+            frames: table.batches.0.values().map(|batch| batch.frame).collect(),
             dropped_tail: None,
             batches: Box::new(table.batches.clone()),
         })))
@@ -200,7 +213,7 @@ impl Warehouse for MemoryWarehouse {
 
     fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error> {
         let bytes = |table: &MemoryTable| -> u64 {
-            table.batches.0.values().map(|(_, batch)| batch.get_array_memory_size() as u64).sum()
+            table.batches.0.values().map(|batch| batch.rows.get_array_memory_size() as u64).sum()
         };
         Ok(self.lock().get(name).map(bytes))
     }
@@ -223,6 +236,22 @@ struct MemoryWriter {
 }
 
 impl MemoryWriter {
+    fn append_batch(
+        &mut self,
+        range: RowRange,
+        code: CodeId,
+        batch: &RecordBatch,
+        inputs: Option<Vec<InputRow>>,
+    ) -> Result<(), Error> {
+        check_batch(self, range, batch)?;
+        let frame = Frame::new(range, batch.num_rows() as u64, code);
+        self.appended.0.insert(range.start(), MemoryBatch { frame, rows: batch.clone(), inputs });
+        self.frames.push(frame);
+        self.processed.insert(range);
+        self.rows_out += frame.rows();
+        Ok(())
+    }
+
     fn change_table(&self, change: impl FnOnce(&mut MemoryTable)) {
         let mut tables = self.warehouse.lock();
         change(tables.get_mut(&self.name).expect("a table that is being written is not dropped or renamed"));
@@ -251,13 +280,18 @@ impl TableWriter for MemoryWriter {
     }
 
     fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error> {
-        check_batch(self, range, batch)?;
-        let frame = Frame::new(range, batch.num_rows() as u64, code);
-        self.appended.0.insert(range.start(), (frame, batch.clone()));
-        self.frames.push(frame);
-        self.processed.insert(range);
-        self.rows_out += frame.rows();
-        Ok(())
+        self.append_batch(range, code, batch, None)
+    }
+
+    fn append_with_inputs(
+        &mut self,
+        range: RowRange,
+        code: CodeId,
+        batch: &RecordBatch,
+        inputs: &[InputRow],
+    ) -> Result<(), Error> {
+        assert_inputs(range, batch.num_rows(), inputs);
+        self.append_batch(range, code, batch, Some(inputs.to_vec()))
     }
 
     fn commit(&mut self) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
 use crate::scan::Scan;
-use crate::{CodeId, DroppedTail, Error, TableName};
+use crate::{CodeId, DroppedTail, Error, InputRow, TableName};
 
 /// A table, to be read; cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,6 +47,13 @@ pub trait Batches: Debug + Send + Sync {
     ///
     /// [`Error::Damaged`] when the bytes are not those that were written; [`Error::Io`].
     fn read(&self, frame: &Frame) -> Result<RecordBatch, Error>;
+
+    /// Reads what was stored with a batch of its input rows, if that was.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error>;
 }
 
 #[derive(Debug)]
@@ -217,15 +224,34 @@ impl Table {
     ///
     /// When the frame is one of another table.
     pub fn read(&self, frame: &Frame) -> Result<RecordBatch, Error> {
+        self.assert_ours(frame);
+        if frame.rows == 0 {
+            return Ok(RecordBatch::new_empty(self.schema().arrow().clone()));
+        }
+        self.index.contents.batches.read(frame)
+    }
+
+    /// Reads what was stored with a batch of its input rows, one for each row of its range; `None` where the batch was
+    /// [appended](crate::TableWriter::append_with_inputs) without. The batch itself is not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    ///
+    /// When the frame is one of another table.
+    pub fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error> {
+        self.assert_ours(frame);
+        self.index.contents.batches.inputs(frame)
+    }
+
+    fn assert_ours(&self, frame: &Frame) {
         let frames = self.frames();
         let is_ours = frames
             .binary_search_by_key(&frame.range, Frame::range)
             .is_ok_and(|index| frames[index] == *frame);
         assert!(is_ours, "a frame is read from the table that it belongs to");
-        if frame.rows == 0 {
-            return Ok(RecordBatch::new_empty(self.schema().arrow().clone()));
-        }
-        self.index.contents.batches.read(frame)
     }
 
     /// Reads all batches, one after the other, in the order of their input rows.

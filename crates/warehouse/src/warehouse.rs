@@ -61,6 +61,21 @@ pub trait Warehouse: Debug + Send + Sync {
         record: &[u8],
     ) -> Result<Box<dyn TableWriter>, Error>;
 
+    /// Makes a table whose batches will be [appended with their inputs](TableWriter::append_with_inputs). They can be
+    /// in any table; one that was made for them has them in its first segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    fn create_with_inputs(
+        &self,
+        name: &TableName,
+        schema: &RowSchema,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        self.create(name, schema, record)
+    }
+
     /// Goes on with a table that is not sealed: what it holds is verified and made durable.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use arrow_array::RecordBatch;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
-use crate::{CodeId, Error, Frame, RECORD_BYTES_MAX, Seal, Table, TableName};
+use crate::{CodeId, Error, Frame, InputRow, RECORD_BYTES_MAX, Seal, Table, TableName};
 
 /// The one writer of a table; made by [`Warehouse::create`](crate::Warehouse::create) and
 /// [`Warehouse::resume`](crate::Warehouse::resume).
@@ -38,6 +38,24 @@ pub trait TableWriter: Debug + Send {
     /// [`Error::Encode`], after which the writer goes on as if nothing had happened;
     /// [`Error::WriterFailed`], or [`Error::Io`].
     fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error>;
+
+    /// Adds a batch as [`append`](Self::append) does, and what is known of its input rows: one for each row of
+    /// `range`, in order. [`Table::inputs`] reads them.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    ///
+    /// # Panics
+    ///
+    /// When there are more or fewer inputs than rows in `range`, or other outputs than rows in `batch`.
+    fn append_with_inputs(
+        &mut self,
+        range: RowRange,
+        code: CodeId,
+        batch: &RecordBatch,
+        inputs: &[InputRow],
+    ) -> Result<(), Error>;
 
     /// Makes what was appended durable, or does nothing if there is nothing.
     ///

@@ -11,7 +11,7 @@ use rowmark_os::{Fault, Loss};
 use rowmark_rows::RowSchema;
 use rowmark_warehouse::Warehouse;
 use support::history::{Batch, DEATHS, REFUSALS, Step, World, see_all};
-use support::{batch_of, code, dataset, range};
+use support::{code, dataset, range};
 
 fn script() -> Vec<Step> {
     let batch = |start, end| -> Batch { (range(start, end), code(1)) };
@@ -154,7 +154,7 @@ fn what_a_reader_has_seen_survives_a_power_failure() {
         let mut world = World::new();
         Step::Write { table: "a", commits: Vec::new() }.apply(&world.warehouse, &mut 0).unwrap();
         let mut writer = world.warehouse.resume(&dataset("a")).unwrap();
-        writer.append(range(0, 4), code(1), &batch_of(range(0, 4))).unwrap();
+        support::append(&mut *writer, range(0, 4), code(1)).unwrap();
         // Between its write and its sync, or before both.
         fail_at(at, Fault::Die)(&world);
         writer.commit().unwrap_err();

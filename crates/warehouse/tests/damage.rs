@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rowmark_rows::RowRange;
 use rowmark_warehouse::{Damage, Error, Table, TableName, Warehouse};
-use support::{Row, batch_of, code, dataset, files_of, open, range, rows_of_range, schema, seal};
+use support::{Row, append, check_inputs, code, dataset, files_of, open, range, rows_of_range, schema, seal};
 
 /// Two segments: commits of one, two and one batch, then of one and two.
 const COMMITS: [&[(u64, u64)]; 5] =
@@ -20,14 +20,14 @@ const COMMITS: [&[(u64, u64)]; 5] =
 const SECOND_SEGMENT_FROM: usize = 3;
 
 fn build(warehouse: &dyn Warehouse, name: &TableName) {
-    let mut writer = warehouse.create(name, &schema(), b"record").unwrap();
+    let mut writer = warehouse.create_with_inputs(name, &schema(), b"record").unwrap();
     for (index, commit) in COMMITS.iter().enumerate() {
         if index == SECOND_SEGMENT_FROM {
             drop(writer);
             writer = warehouse.resume(name).unwrap();
         }
         for (start, end) in *commit {
-            writer.append(range(*start, *end), code(1), &batch_of(range(*start, *end))).unwrap();
+            append(&mut *writer, range(*start, *end), code(1)).unwrap();
         }
         writer.commit().unwrap();
     }
@@ -42,6 +42,7 @@ fn all_ranges() -> Vec<RowRange> {
 /// Reads a table's rows, or the first error on the way.
 fn read(warehouse: &dyn Warehouse, name: &TableName) -> Result<(Table, Vec<Row>), Error> {
     let table = warehouse.open_table(name)?.expect("the folder is there");
+    check_inputs(&table)?;
     let mut rows = Vec::new();
     for batch in table.scan() {
         rows.extend(schema().decode::<Row>(&batch?).unwrap());
@@ -212,7 +213,7 @@ fn a_table_with_a_torn_tail_is_continued() {
             continue;
         };
         for missing in writer.processed().missing_in(range(0, 17)) {
-            writer.append(missing, code(2), &batch_of(missing)).unwrap();
+            append(&mut *writer, missing, code(2)).unwrap();
         }
         writer.commit().unwrap();
         drop(writer);
@@ -316,7 +317,7 @@ fn an_error_says_which_file_where_and_what() {
     assert_eq!(source, "a frame is broken that was committed before segment 2 was written");
 
     bytes[header + 200] ^= 4;
-    bytes[8] = 3;
+    bytes[8] = 4;
     fs::write(file, &bytes).unwrap();
     let error = warehouse.open_table(&name).unwrap_err();
     assert!(
@@ -328,6 +329,6 @@ fn an_error_says_which_file_where_and_what() {
     fs::write(file, &bytes).unwrap();
     let error = warehouse.open_table(&name).unwrap_err().to_string();
     assert!(
-        error.ends_with("has format version 3, and this program knows versions up to 2; use a newer rowmark")
+        error.ends_with("has format version 4, and this program knows versions up to 3; use a newer rowmark")
     );
 }

@@ -8,7 +8,7 @@ use std::fs;
 
 use arrow_ipc::reader::StreamReader;
 use rowmark_warehouse::Warehouse;
-use support::{Row, batch_of, code, dataset, files_of, open, range, rows_of_range, schema, seal};
+use support::{Row, append, batch_of, code, dataset, files_of, open, range, rows_of_range, schema, seal};
 
 /// CRC-32C, bit by bit.
 fn crc(bytes: impl IntoIterator<Item = u8>) -> u32 {
@@ -40,6 +40,9 @@ struct FrameRead {
     offset: u64,
     identity: u64,
     payload: Vec<u8>,
+    /// What is told of the input rows: hashes and numbers of outputs.
+    payload_bytes: u64,
+    inputs: Inputs,
     durable: u64,
     range: (u64, u64),
     rows: u64,
@@ -59,7 +62,8 @@ struct SegmentRead {
 fn read_segment(file: &[u8]) -> SegmentRead {
     let mut reader = Reader(file);
     assert_eq!(reader.bytes(8), b"\x89RMSEG\r\n");
-    assert_eq!((reader.number(2), reader.number(2)), (1, 0));
+    let version_and_flags = (reader.number(2), reader.number(2));
+    assert!([(1, 0), (3, 8)].contains(&version_and_flags));
     let stored_crc = reader.number(4);
     let header_bytes = reader.number(4);
     assert_eq!(header_bytes % 64, 0);
@@ -75,7 +79,8 @@ fn read_segment(file: &[u8]) -> SegmentRead {
     let mut frames = Vec::new();
     while !reader.0.is_empty() {
         let offset = (file.len() - reader.0.len()) as u64;
-        assert_eq!(reader.bytes(4), b"RMFR");
+        let marker = reader.bytes(4);
+        assert!(marker == b"RMFR" || (marker == b"RMFI" && version_and_flags == (3, 8)));
         let stored_crc = reader.number(4);
         let from = reader.0;
         assert_eq!(reader.number(8), offset);
@@ -83,12 +88,41 @@ fn read_segment(file: &[u8]) -> SegmentRead {
         let (payload_bytes, durable) = (reader.number(8), reader.number(8));
         let range = (reader.number(8), reader.number(8));
         let (rows, code) = (reader.number(8), reader.bytes(32).to_vec());
-        let payload = reader.bytes(payload_bytes).to_vec();
+        let payload = reader.bytes(payload_bytes);
+        let (inputs, payload) = if marker == b"RMFI" { read_inputs(payload, range) } else { (None, payload) };
         let checked = &from[..from.len() - reader.0.len()];
         assert_eq!(u64::from(crc(checked.iter().copied())), stored_crc);
-        frames.push(FrameRead { offset, identity, payload, durable, range, rows, code });
+        let payload = payload.to_vec();
+        frames.push(FrameRead {
+            offset,
+            identity,
+            payload,
+            inputs,
+            payload_bytes,
+            durable,
+            range,
+            rows,
+            code,
+        });
     }
     SegmentRead { number, identity, predecessor, schema, record, header_bytes, frames }
+}
+
+type Inputs = Option<(Vec<Vec<u8>>, Vec<u64>)>;
+
+/// What is told of the input rows, and the rest of the payload.
+fn read_inputs(payload: &[u8], range: (u64, u64)) -> (Inputs, &[u8]) {
+    let mut reader = Reader(payload);
+    let (stored_crc, form) = (reader.number(4), reader.number(4));
+    let rows = range.0..range.1;
+    let hashes = rows.clone().map(|_| reader.bytes(24).to_vec()).collect();
+    let outputs = rows.map(|_| if form == 2 { reader.number(4) } else { 1 }).collect();
+    while (payload.len() - reader.0.len()) % 8 != 0 {
+        assert_eq!(reader.number(1), 0);
+    }
+    let section = &payload[..payload.len() - reader.0.len()];
+    assert_eq!(u64::from(crc(section[4..].iter().copied())), stored_crc);
+    (Some((hashes, outputs)), reader.0)
 }
 
 /// Reads a segment's schema and payloads as the Arrow stream that they are.
@@ -160,7 +194,7 @@ fn segments_and_footer_are_as_the_page_draws_them() {
     assert_eq!((reader.bytes(32), reader.number(8)), (&[2; 32][..], c.rows + second.frames[0].rows));
     assert_eq!(reader.number(4), 4);
     for (frame, segment, code) in [(b, 0, 0), (&second.frames[0], 1, 1), (a, 0, 0), (c, 0, 1)] {
-        assert_eq!((reader.number(8), reader.number(8)), (frame.offset, frame.payload.len() as u64));
+        assert_eq!((reader.number(8), reader.number(8)), (frame.offset, frame.payload_bytes));
         assert_eq!(
             (reader.number(8), reader.number(8), reader.number(8)),
             (frame.range.0, frame.range.1, frame.rows)
@@ -168,4 +202,27 @@ fn segments_and_footer_are_as_the_page_draws_them() {
         assert_eq!((reader.number(4), reader.number(4)), (segment, code));
     }
     assert!(reader.0.is_empty());
+}
+
+#[test]
+fn inputs_are_as_the_page_draws_them() {
+    let (folder, warehouse) = open();
+    let name = dataset("a");
+    let mut writer = warehouse.create_with_inputs(&name, &schema(), b"first").unwrap();
+    for (start, end) in [(4, 7), (10, 11), (1, 4)] {
+        append(&mut *writer, range(start, end), code(1)).unwrap();
+    }
+    writer.commit().unwrap();
+    let segment = read_segment(&fs::read(&files_of(folder.path(), &name)[0]).unwrap());
+    let [a, b, c] = &segment.frames[..] else { panic!("three frames") };
+    // One row gave one, one none, and one was left out; then one gave one; and of the others nothing is told.
+    let hashes = |bytes: &[u8]| bytes.iter().map(|byte| vec![*byte; 24]).collect::<Vec<_>>();
+    assert_eq!(a.inputs, Some((hashes(&[5, 6, 0]), vec![1, 2, 0])));
+    assert_eq!(
+        (&b.inputs, b.payload_bytes - b.payload.len() as u64),
+        (&Some((hashes(&[11]), vec![1])), 8 + 24)
+    );
+    assert_eq!((&c.inputs, c.payload_bytes), (&None, c.payload.len() as u64));
+    let rows = [range(4, 7), range(10, 11), range(1, 4)].map(rows_of_range).concat();
+    assert_eq!(read_rows(&segment), rows);
 }

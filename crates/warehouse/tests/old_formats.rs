@@ -49,6 +49,15 @@ fn sealed_tables_with_holes_of_version_2_are_read() {
     assert_eq!(read_all(&table), [rows_of_range(range(1, 5)), rows_of_range(range(6, 9))].concat());
 }
 
+#[test]
+fn tables_with_inputs_of_version_3_are_read() {
+    let (_folder, warehouse) = open("format_v3");
+    let sealed = warehouse.open_table(&dataset("inputs")).unwrap().unwrap();
+    assert_eq!(read_all(&sealed), rows_of_range(range(0, 9)));
+    support::check_inputs(&sealed).unwrap();
+    assert_eq!(sealed.frames().iter().filter(|frame| sealed.inputs(frame).unwrap().is_some()).count(), 2);
+}
+
 /// `docs/read_table.py` is compared with this file where pyarrow is there.
 #[test]
 fn the_rows_that_other_readers_are_compared_with_are_those_of_the_fixtures() {

@@ -1,10 +1,11 @@
 //! From a table's first batch to its seal, and what is refused on the way.
 
-use rowmark_rows::{RowRanges, RowSchema};
+use rowmark_hashing::RowHash;
+use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
 use super::sample::{append, batch_of, code, dataset, open, range, read_all, rows_of, schema, seal, write};
 use super::{Check, Expected, assert_error};
-use crate::{Error, RECORD_BYTES_MAX, Seal, Warehouse};
+use crate::{Error, InputRow, RECORD_BYTES_MAX, Seal, TableWriter, Warehouse};
 
 pub(super) const CHECKS: &[Check] = &[
     a_table_is_resumed_where_it_was_left,
@@ -16,6 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
     a_table_without_rows_can_be_sealed,
     a_table_has_one_writer,
     records_are_kept,
+    inputs_are_kept_with_their_batches,
 ];
 
 fn a_table_is_resumed_where_it_was_left(warehouse: &dyn Warehouse) {
@@ -163,4 +165,48 @@ fn records_are_kept(warehouse: &dyn Warehouse) {
     assert_error!(sealed, Error::TooLarge { .. });
     drop(warehouse.create(&dataset("b"), &schema(), &long[1..]).expected());
     assert_eq!(open(warehouse, &dataset("b")).record(), &long[1..]);
+}
+
+fn inputs_are_kept_with_their_batches(warehouse: &dyn Warehouse) {
+    let inputs_of = |range: RowRange| -> Vec<InputRow> {
+        let input = |input: u64| InputRow {
+            hash: (input != 3).then(|| RowHash::from_bytes([input as u8 + 1; 24])),
+            outputs: (input % 3) as u32,
+        };
+        (range.start()..range.end()).map(input).collect()
+    };
+    let add = |writer: &mut dyn TableWriter, range: RowRange| {
+        writer.append_with_inputs(range, code(1), &batch_of(range), &inputs_of(range)).expected();
+    };
+    for (name, is_made_for_them) in [(dataset("a"), true), (dataset("b"), false)] {
+        let mut writer = if is_made_for_them {
+            warehouse.create_with_inputs(&name, &schema(), b"").expected()
+        } else {
+            warehouse.create(&name, &schema(), b"").expected()
+        };
+        append(&mut *writer, range(9, 12), 1);
+        add(&mut *writer, range(2, 7));
+        add(&mut *writer, range(0, 1));
+        append(&mut *writer, range(1, 2), 1);
+        let refused =
+            writer.append_with_inputs(range(6, 8), code(1), &batch_of(range(6, 8)), &inputs_of(range(6, 8)));
+        assert_error!(refused, Error::Overlap { .. });
+        writer.commit().expected();
+        drop(writer);
+        let mut writer = warehouse.resume(&name).expected();
+        add(&mut *writer, range(7, 9));
+        let copy = dataset("copy");
+        let sealed = writer.seal(seal(12)).expected();
+        warehouse.copy_unsealed(&name, &copy).expected();
+        for table in [sealed, open(warehouse, &name), open(warehouse, &copy)] {
+            assert_eq!(read_all(&table), rows_of(range(0, 12)));
+            let told: Vec<_> =
+                table.frames().iter().map(|frame| (frame.range(), table.inputs(frame).expected())).collect();
+            let expected = [(0, 1, true), (1, 2, false), (2, 7, true), (7, 9, true), (9, 12, false)].map(
+                |(start, end, is_told)| (range(start, end), is_told.then(|| inputs_of(range(start, end)))),
+            );
+            assert_eq!(told, expected);
+        }
+        warehouse.drop(&copy).expected();
+    }
 }

@@ -174,6 +174,23 @@ impl FileWarehouse {
         Ok(filled)
     }
 
+    fn create_table(
+        &self,
+        name: &TableName,
+        schema: &RowSchema,
+        record: &[u8],
+        keeps_inputs: bool,
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        check_columns(schema)?;
+        let busy = self.occupy(name)?;
+        self.refuse_if_exists(name)?;
+        let mut writer = self.put_together(name, |folder| {
+            FileWriter::create(self.clone(), busy, folder.to_owned(), schema, record, keeps_inputs)
+        })?;
+        writer.set_folder(self.table_folder(name));
+        Ok(Box::new(writer))
+    }
+
     fn table_folder(&self, name: &TableName) -> PathBuf {
         self.shared.folder.join(name.to_string())
     }
@@ -216,14 +233,16 @@ impl Warehouse for FileWarehouse {
         schema: &RowSchema,
         record: &[u8],
     ) -> Result<Box<dyn TableWriter>, Error> {
-        check_columns(schema)?;
-        let busy = self.occupy(name)?;
-        self.refuse_if_exists(name)?;
-        let mut writer = self.put_together(name, |folder| {
-            FileWriter::create(self.clone(), busy, folder.to_owned(), schema, record)
-        })?;
-        writer.set_folder(self.table_folder(name));
-        Ok(Box::new(writer))
+        self.create_table(name, schema, record, false)
+    }
+
+    fn create_with_inputs(
+        &self,
+        name: &TableName,
+        schema: &RowSchema,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        self.create_table(name, schema, record, true)
     }
 
     fn resume(&self, name: &TableName) -> Result<Box<dyn TableWriter>, Error> {

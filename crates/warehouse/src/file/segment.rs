@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::disk::ReadFile;
 use super::format::FORMAT_VERSION_MAX;
 use super::format::footer::FooterSegment;
-use super::format::frame::{CHECKED_FROM, FRAME_HEAD_BYTES, FRAME_MARKER, FrameHead};
+use super::format::frame::{CHECKED_FROM, FRAME_HEAD_BYTES, FRAME_MARKER_START, FrameHead};
 use super::format::header::{HEADER_FIXED_BYTES, Header, header_bytes};
 use super::format::needs::Needs;
 use crate::Error;
@@ -179,9 +179,10 @@ impl<'a> FrameReader<'a> {
         let mut next = broken + 1;
         while next + FRAME_HEAD_BYTES <= self.limit {
             let bytes = self.bytes_at(next, WINDOW_BYTES)?;
-            let marker = bytes.windows(FRAME_MARKER.len()).position(|window| window == FRAME_MARKER);
+            let marker =
+                bytes.windows(FRAME_MARKER_START.len()).position(|window| window == FRAME_MARKER_START);
             let Some(marker) = marker else {
-                next += (bytes.len() - FRAME_MARKER.len() + 1) as u64;
+                next += (bytes.len() - FRAME_MARKER_START.len() + 1) as u64;
                 continue;
             };
             let offset = next + marker as u64;

@@ -17,13 +17,15 @@ use super::format::batch::BatchEncoder;
 use super::format::footer::{Footer, FooterSegment};
 use super::format::frame::{FRAME_HEAD_BYTES, FrameHead};
 use super::format::header::{Header, Predecessor};
+use super::format::inputs;
 use super::format::needs::Needs;
 use super::open::{FOOTER_FILE, Opened, segment_file};
 use super::segment::Segment;
 use super::{Busy, FileWarehouse};
+use crate::inputs::assert_inputs;
 use crate::table::{Frame, Seal, Table};
 use crate::writer::{check_batch, check_complete, check_record, check_size};
-use crate::{CodeId, Compression, Error, TableName, TableWriter, Warehouse};
+use crate::{CodeId, Compression, Error, InputRow, TableName, TableWriter, Warehouse};
 
 /// Appended batches are committed once they reach this size: memory is bounded, and readers see what is durable.
 const BUFFER_BYTES_MAX: usize = 8 << 20;
@@ -40,6 +42,8 @@ pub(super) struct FileWriter {
     /// How the batches of the new segments, and of those before them, are compressed.
     compression: Compression,
     needs: Needs,
+    /// Whether the segment that is being written, or the next one, may hold inputs.
+    keeps_inputs: bool,
     /// The segments up to the one that is being written, each as far as it is durable.
     segments: Vec<FooterSegment>,
     /// The last of the segments, if it is this writer's own.
@@ -57,8 +61,9 @@ impl FileWriter {
         folder: PathBuf,
         schema: &RowSchema,
         record: &[u8],
+        keeps_inputs: bool,
     ) -> Result<Self, Error> {
-        let mut writer = Self::new(warehouse, busy, folder, schema, record)?;
+        let mut writer = Self { keeps_inputs, ..Self::new(warehouse, busy, folder, schema, record)? };
         writer.begin_segment()?;
         Ok(writer)
     }
@@ -98,6 +103,7 @@ impl FileWriter {
             encoder,
             compression,
             needs: Needs::NOTHING,
+            keeps_inputs: false,
             segments: Vec::new(),
             current: None,
             frames: Vec::new(),
@@ -115,10 +121,13 @@ impl FileWriter {
         self.folder = folder;
     }
 
-    /// Appends room for a head, and the batch, to the buffer.
-    fn encode_frame(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+    /// Appends room for a head, what is told of the inputs, and the batch, to the buffer.
+    fn encode_frame(&mut self, batch: &RecordBatch, inputs: Option<&[InputRow]>) -> Result<(), Error> {
         let buffer = self.encoder.buffer();
         buffer.resize(buffer.len() + FRAME_HEAD_BYTES as usize, 0);
+        if let Some(inputs) = inputs {
+            inputs::encode(inputs, buffer);
+        }
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -138,6 +147,7 @@ impl FileWriter {
             .map(|segment| Predecessor { identity: segment.identity, bytes: segment.bytes });
         let schema_ipc = self.encoder.schema_ipc().to_vec();
         let needs = self.compression.needs();
+        let needs = if self.keeps_inputs { needs.and(Needs::INPUTS) } else { needs };
         let header =
             Header { needs, number, identity, predecessor, schema_ipc, record: self.record.clone() }.encode();
 
@@ -146,6 +156,58 @@ impl FileWriter {
         self.current = Some(file.ok_or_else(|| Error::BeingWritten { table: table.clone() })?);
         self.needs = self.needs.and(needs);
         self.segments.push(FooterSegment { number, identity, bytes: header.len() as u64 });
+        Ok(())
+    }
+
+    fn append_frame(
+        &mut self,
+        range: RowRange,
+        code: CodeId,
+        batch: &RecordBatch,
+        inputs: Option<&[InputRow]>,
+    ) -> Result<(), Error> {
+        self.refuse_if_failed()?;
+        check_batch(self, range, batch)?;
+        if self.current.is_none() {
+            let begun = self.begin_segment();
+            self.has_failed = begun.is_err();
+            begun?;
+        }
+        let start = self.encoder.buffer().len();
+        let FooterSegment { identity, bytes: durable_bytes, .. } =
+            *self.segments.last().expect("a segment was begun");
+        let offset = durable_bytes + start as u64;
+        let encoded = self.encode_frame(batch, inputs);
+        let frame = &mut self.encoder.buffer()[start..];
+        let payload_bytes = frame.len() as u64 - FRAME_HEAD_BYTES;
+        let encoded = encoded
+            .and_then(|()| check_size(self.busy.table(), "a batch", payload_bytes as usize, BATCH_BYTES_MAX));
+        if encoded.is_err() {
+            self.encoder.buffer().truncate(start);
+            return encoded;
+        }
+        let rows = batch.num_rows() as u64;
+        let has_inputs = inputs.is_some();
+        let head = FrameHead {
+            checksum: 0,
+            offset,
+            identity,
+            payload_bytes,
+            durable_bytes,
+            range,
+            rows,
+            code,
+            has_inputs,
+        };
+        head.write(&mut self.encoder.buffer()[start..]);
+
+        let segment = u32::try_from(self.segments.len() - 1).expect("segments are counted in 32 bits");
+        self.frames.push(head.indexed(segment));
+        self.processed.insert(range);
+        self.rows_out += rows;
+        if self.encoder.buffer().len() >= BUFFER_BYTES_MAX {
+            self.commit()?;
+        }
         Ok(())
     }
 
@@ -176,39 +238,23 @@ impl TableWriter for FileWriter {
     }
 
     fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error> {
-        self.refuse_if_failed()?;
-        check_batch(self, range, batch)?;
-        if self.current.is_none() {
-            let begun = self.begin_segment();
-            self.has_failed = begun.is_err();
-            begun?;
-        }
-        let start = self.encoder.buffer().len();
-        let FooterSegment { identity, bytes: durable_bytes, .. } =
-            *self.segments.last().expect("a segment was begun");
-        let offset = durable_bytes + start as u64;
-        let encoded = self.encode_frame(batch);
-        let frame = &mut self.encoder.buffer()[start..];
-        let payload_bytes = frame.len() as u64 - FRAME_HEAD_BYTES;
-        let encoded = encoded
-            .and_then(|()| check_size(self.busy.table(), "a batch", payload_bytes as usize, BATCH_BYTES_MAX));
-        if encoded.is_err() {
-            self.encoder.buffer().truncate(start);
-            return encoded;
-        }
-        let rows = batch.num_rows() as u64;
-        let head =
-            FrameHead { checksum: 0, offset, identity, payload_bytes, durable_bytes, range, rows, code };
-        head.write(&mut self.encoder.buffer()[start..]);
+        self.append_frame(range, code, batch, None)
+    }
 
-        let segment = u32::try_from(self.segments.len() - 1).expect("segments are counted in 32 bits");
-        self.frames.push(head.indexed(segment));
-        self.processed.insert(range);
-        self.rows_out += rows;
-        if self.encoder.buffer().len() >= BUFFER_BYTES_MAX {
+    fn append_with_inputs(
+        &mut self,
+        range: RowRange,
+        code: CodeId,
+        batch: &RecordBatch,
+        inputs: &[InputRow],
+    ) -> Result<(), Error> {
+        assert_inputs(range, batch.num_rows(), inputs);
+        if !self.keeps_inputs {
             self.commit()?;
+            self.current = None;
+            self.keeps_inputs = true;
         }
-        Ok(())
+        self.append_frame(range, code, batch, Some(inputs))
     }
 
     fn commit(&mut self) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use rowmark_warehouse::{
     CodeId, Error, FileWarehouse, MemoryWarehouse, Seal, Table, TableFilter, TableName, Warehouse,
 };
 
-use super::{Row, batch_of, dataset, range, rows_of_range, schema, seal};
+use super::{Row, append, check_inputs, dataset, range, rows_of_range, schema, seal};
 
 /// The folder of the warehouse on the machine.
 pub(crate) const FOLDER: &str = "state/tables";
@@ -73,7 +73,7 @@ impl Step {
                 for batches in commits {
                     for (range, code) in batches {
                         if writer.processed().overlap(*range).is_none() {
-                            writer.append(*range, *code, &batch_of(*range))?;
+                            append(&mut *writer, *range, *code)?;
                         }
                     }
                     writer.commit()?;
@@ -108,6 +108,7 @@ impl Step {
 }
 
 pub(crate) fn see(table: &Table) -> Seen {
+    check_inputs(table).unwrap();
     let batches = table
         .frames()
         .iter()
@@ -135,8 +136,8 @@ fn remember(tables: &Tables) -> MemoryWarehouse {
     let memory = MemoryWarehouse::new();
     for (name, Seen { batches, seal }) in tables {
         let mut writer = memory.create(name, &schema(), b"record").unwrap();
-        for (range, (code, rows)) in batches {
-            writer.append(*range, *code, &schema().encode(rows).unwrap()).unwrap();
+        for (range, (code, _)) in batches {
+            append(&mut *writer, *range, *code).unwrap();
         }
         writer.commit().unwrap();
         if let Some(seal) = seal {

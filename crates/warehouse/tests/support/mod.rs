@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use arrow_array::RecordBatch;
-use rowmark_hashing::ContentHash;
+use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
-use rowmark_warehouse::{CodeId, DatasetName, FileWarehouse, Seal, Table, TableName, Warehouse};
+use rowmark_warehouse::{
+    CodeId, DatasetName, Error, FileWarehouse, InputRow, Seal, Table, TableName, TableWriter, Warehouse,
+};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -45,6 +47,33 @@ pub(crate) fn schema() -> RowSchema {
 
 pub(crate) fn batch_of(range: RowRange) -> RecordBatch {
     schema().encode(&rows_of_range(range)).unwrap()
+}
+
+/// What is told of the inputs of a range; one in seven was left out.
+pub(crate) fn inputs_of(range: RowRange) -> Vec<InputRow> {
+    let input = |input: u64| InputRow {
+        hash: (input % 7 != 6).then(|| RowHash::from_bytes([input as u8 + 1; 24])),
+        outputs: rows_of(input).len() as u32,
+    };
+    (range.start()..range.end()).map(input).collect()
+}
+
+/// Appends the rows of a range; with what is told of its inputs if it begins at an even number.
+pub(crate) fn append(writer: &mut dyn TableWriter, range: RowRange, code: CodeId) -> Result<(), Error> {
+    if range.start() % 2 == 0 {
+        writer.append_with_inputs(range, code, &batch_of(range), &inputs_of(range))
+    } else {
+        writer.append(range, code, &batch_of(range))
+    }
+}
+
+/// Checks that a table tells of its inputs what was told to it by [`append`].
+pub(crate) fn check_inputs(table: &Table) -> Result<(), Error> {
+    for frame in table.frames() {
+        let told = (frame.range().start() % 2 == 0).then(|| inputs_of(frame.range()));
+        assert_eq!(table.inputs(frame)?, told, "{}", frame.range());
+    }
+    Ok(())
 }
 
 pub(crate) fn range(start: u64, end: u64) -> RowRange {

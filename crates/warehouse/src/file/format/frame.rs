@@ -13,7 +13,11 @@ use crate::file::format::BATCH_BYTES_MAX;
 use crate::file::format::cursor::Cursor;
 use crate::table::{Frame, Place};
 
-pub(crate) const FRAME_MARKER: [u8; 4] = *b"RMFR";
+const FRAME_MARKER: [u8; 4] = *b"RMFR";
+/// The marker of a frame that tells of its input rows before its batch.
+const FRAME_WITH_INPUTS_MARKER: [u8; 4] = *b"RMFI";
+/// What both markers begin with.
+pub(crate) const FRAME_MARKER_START: [u8; 3] = *b"RMF";
 pub(crate) const FRAME_HEAD_BYTES: u64 = 96;
 /// The checksum covers what follows it.
 pub(crate) const CHECKED_FROM: usize = 8;
@@ -28,6 +32,7 @@ pub(crate) struct FrameHead {
     pub(crate) range: RowRange,
     pub(crate) rows: u64,
     pub(crate) code: CodeId,
+    pub(crate) has_inputs: bool,
 }
 
 impl FrameHead {
@@ -45,7 +50,8 @@ impl FrameHead {
     /// Writes the head over the first bytes of `frame`, with the checksum of all that follows it.
     pub(crate) fn write(&self, frame: &mut [u8]) {
         let mut head = [0; FRAME_HEAD_BYTES as usize];
-        head[..4].copy_from_slice(&FRAME_MARKER);
+        let marker = if self.has_inputs { FRAME_WITH_INPUTS_MARKER } else { FRAME_MARKER };
+        head[..4].copy_from_slice(&marker);
         let numbers = [
             self.offset,
             self.identity,
@@ -67,20 +73,23 @@ impl FrameHead {
     /// Reads the head of the frame at `offset`, if those bytes can be one that ends within `limit`.
     pub(crate) fn read(head: &[u8], offset: u64, identity: u64, limit: u64) -> Option<Self> {
         let mut cursor = Cursor::new(head);
-        let is_frame = cursor.array() == Some(FRAME_MARKER);
+        let marker: [u8; 4] = cursor.array()?;
+        let has_inputs = marker == FRAME_WITH_INPUTS_MARKER;
         let checksum = cursor.u32()?;
         let is_here = cursor.u64()? == offset && cursor.u64()? == identity;
         let (payload_bytes, durable_bytes) = (cursor.u64()?, cursor.u64()?);
         let (start, end, rows) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
         let code = CodeId::new(ContentHash::from_bytes(cursor.array()?));
         let room = limit.checked_sub(offset)?.checked_sub(FRAME_HEAD_BYTES)?;
-        let is_possible = is_frame
+        let is_possible = (has_inputs || marker == FRAME_MARKER)
             && is_here
             && payload_bytes <= room.min(BATCH_BYTES_MAX)
             && durable_bytes <= offset
             && start < end
-            && (rows == 0) == (payload_bytes == 0);
+            && (has_inputs || (rows == 0) == (payload_bytes == 0));
         let range = is_possible.then(|| RowRange::new(start, end))?;
-        Some(Self { checksum, offset, identity, payload_bytes, durable_bytes, range, rows, code })
+        let head =
+            Self { checksum, offset, identity, payload_bytes, durable_bytes, range, rows, code, has_inputs };
+        Some(head)
     }
 }

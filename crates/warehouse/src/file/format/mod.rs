@@ -8,10 +8,11 @@ pub(crate) mod cursor;
 pub(crate) mod footer;
 pub(crate) mod frame;
 pub(crate) mod header;
+pub(crate) mod inputs;
 pub(crate) mod needs;
 
 /// The newest format that is read; the oldest that suffices is written (see [`needs`]).
-pub(crate) const FORMAT_VERSION_MAX: u16 = 2;
+pub(crate) const FORMAT_VERSION_MAX: u16 = 3;
 /// The longest schema, in bytes of Arrow IPC.
 pub(crate) const SCHEMA_BYTES_MAX: u64 = 16 << 20;
 /// The longest record.
@@ -62,8 +63,10 @@ mod tests {
     fn what_a_reader_needs_decides_the_version() {
         assert_eq!(Needs::NOTHING.encode(), [1, 0, 0, 0]);
         assert_eq!(Needs::HOLES.and(Needs::LZ4).encode(), [2, 0, 3, 0]);
+        assert_eq!(Needs::INPUTS.and(Needs::LZ4).encode(), [3, 0, 10, 0]);
         assert_eq!(Needs::decode(2, 4), Some(Needs::ZSTD));
-        for (version, flags) in [(0, 0), (1, 1), (2, 0), (2, 8), (3, 1)] {
+        assert_eq!(Needs::decode(3, 8), Some(Needs::INPUTS));
+        for (version, flags) in [(0, 0), (1, 1), (2, 0), (2, 8), (3, 1), (3, 16), (4, 8)] {
             assert_eq!(Needs::decode(version, flags), None);
         }
     }
@@ -79,6 +82,7 @@ mod tests {
             range: RowRange::new(3, 5),
             rows: 1,
             code: code(0xcc),
+            has_inputs: false,
         };
         let mut frame = [[0; FRAME_HEAD_BYTES as usize].to_vec(), b"payload!".to_vec()].concat();
         head.write(&mut frame);

@@ -1,6 +1,6 @@
 //! What a reader has to know of to read a file: flags in headers and footers, and the version that goes with them.
 
-/// A set of such things; the empty one is format version 1, any other version 2.
+/// A set of such things; the empty one is format version 1; any other is 2, with inputs 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Needs(u16);
 
@@ -10,7 +10,9 @@ impl Needs {
     pub(crate) const HOLES: Self = Self(1);
     pub(crate) const LZ4: Self = Self(2);
     pub(crate) const ZSTD: Self = Self(4);
-    const ALL: Self = Self(7);
+    /// Frames may hold what is known of their input rows.
+    pub(crate) const INPUTS: Self = Self(8);
+    const ALL: Self = Self(15);
 
     pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -26,7 +28,11 @@ impl Needs {
 
     /// The format version and the flags, as they are written.
     pub(crate) fn encode(self) -> [u8; 4] {
-        let version: u16 = if self == Self::NOTHING { 1 } else { 2 };
+        let version: u16 = match self {
+            Self::NOTHING => 1,
+            needs if needs.contains(Self::INPUTS) => 3,
+            _ => 2,
+        };
         let ([a, b], [c, d]) = (version.to_le_bytes(), self.0.to_le_bytes());
         [a, b, c, d]
     }
