@@ -117,7 +117,7 @@ fn read_inputs(payload: &[u8], range: (u64, u64)) -> (Inputs, &[u8]) {
     let rows = range.0..range.1;
     let hashes = rows.clone().map(|_| reader.bytes(24).to_vec()).collect();
     let outputs = rows.map(|_| if form == 2 { reader.number(4) } else { 1 }).collect();
-    while (payload.len() - reader.0.len()) % 8 != 0 {
+    while !(payload.len() - reader.0.len()).is_multiple_of(8) {
         assert_eq!(reader.number(1), 0);
     }
     let section = &payload[..payload.len() - reader.0.len()];

@@ -60,7 +60,7 @@ pub(crate) fn inputs_of(range: RowRange) -> Vec<InputRow> {
 
 /// Appends the rows of a range; with what is told of its inputs if it begins at an even number.
 pub(crate) fn append(writer: &mut dyn TableWriter, range: RowRange, code: CodeId) -> Result<(), Error> {
-    if range.start() % 2 == 0 {
+    if range.start().is_multiple_of(2) {
         writer.append_with_inputs(range, code, &batch_of(range), &inputs_of(range))
     } else {
         writer.append(range, code, &batch_of(range))
@@ -70,7 +70,7 @@ pub(crate) fn append(writer: &mut dyn TableWriter, range: RowRange, code: CodeId
 /// Checks that a table tells of its inputs what was told to it by [`append`].
 pub(crate) fn check_inputs(table: &Table) -> Result<(), Error> {
     for frame in table.frames() {
-        let told = (frame.range().start() % 2 == 0).then(|| inputs_of(frame.range()));
+        let told = frame.range().start().is_multiple_of(2).then(|| inputs_of(frame.range()));
         assert_eq!(table.inputs(frame)?, told, "{}", frame.range());
     }
     Ok(())
