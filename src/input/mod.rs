@@ -16,7 +16,7 @@ mod views;
 #[cfg(feature = "sqlite")]
 pub(crate) use spool::KnownRows;
 pub(crate) use spool::{Once, Spool};
-pub(crate) use stored::{DECODED_ROWS_MAX, LastRowInput, SourceInput, StoredRows, TableInput};
+pub(crate) use stored::{DECODED_ROWS_MAX, LastRowInput, SourceInput, StoredRows, TableInput, row_ends};
 pub(crate) use views::{FilterInput, ProjectInput, SliceInput, UnionInput};
 
 /// One item for each row of the range, in order; `None` for a row that was filtered out.

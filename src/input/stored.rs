@@ -7,7 +7,7 @@ use rowmark_hashing::Fingerprint;
 use rowmark_metastore::{Checkpoint, CheckpointStatus};
 use rowmark_readers::Source;
 use rowmark_rows::{RowRange, RowSchema, RowType};
-use rowmark_warehouse::Table;
+use rowmark_warehouse::{Frame, Table};
 
 use super::{Input, Reader, Rows, extend, shown};
 use crate::error::{CommitError, RowError};
@@ -146,14 +146,19 @@ pub(crate) struct StoredRows {
     last: Option<(usize, RecordBatch)>,
 }
 
+/// The first output row behind each batch of a table.
+pub(crate) fn row_ends(table: &Table) -> Vec<u64> {
+    let rows = table.frames().iter().map(Frame::rows);
+    rows.scan(0, |end, rows| {
+        *end += rows;
+        Some(*end)
+    })
+    .collect()
+}
+
 impl StoredRows {
     pub(crate) fn new(table: &Table, schema: &RowSchema) -> Self {
-        let mut end = 0;
-        let ends = table.frames().iter().map(|frame| {
-            end += frame.rows();
-            end
-        });
-        Self { ends: ends.collect(), table: table.clone(), schema: schema.clone(), last: None }
+        Self { ends: row_ends(table), table: table.clone(), schema: schema.clone(), last: None }
     }
 
     /// The rows of a range, decoded a piece at a time; it ends after an error.

@@ -7,6 +7,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
+use super::digests::Digests;
 use super::in_order::InOrder;
 use super::rows::Batch;
 use super::work::{Computation, Gather, Work, hash_rows};
@@ -59,8 +60,8 @@ impl<T: RowType> Work for CutWork<'_, T> {
         Ok(cut.rows_out)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
-        hash_rows::<T>(table, self.schema, step)
+    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+        hash_rows::<T>(table, self.schema, step, digests)
     }
 }
 

@@ -7,6 +7,7 @@ use rowmark_warehouse::Error::TableMissing;
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
 use super::StepRun;
+use super::digests::Digests;
 use super::failures::Failures;
 use crate::provenance::Provenance;
 use crate::session::now;
@@ -21,12 +22,12 @@ impl StepRun<'_> {
         failures: Failures,
         rows_in: u64,
         rows_numbered: u64,
+        digests: &Digests,
     ) -> Result<(Table, Checkpoint)> {
         let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
         let partial = self.partial_table();
-        let written =
-            warehouse.open_table(&partial)?.ok_or_else(|| TableMissing { table: partial.clone() })?;
-        let content_hash = self.step.work.hash_rows(&written, self.step.name)?;
+        let written = writer.written()?;
+        let content_hash = self.step.work.hash_rows(&written, self.step.name, digests)?;
         let remains = self.step.work.remains(&written)?;
         let rows_out = remains.as_ref().map_or(written.rows_out(), |rows| rows.num_rows() as u64);
         let failed = failures.rows().clone();

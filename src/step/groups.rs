@@ -7,6 +7,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
+use super::digests::Digests;
 use super::in_order::InOrder;
 use super::work::{Computation, Gather, Work, hash_rows};
 use crate::Result;
@@ -48,8 +49,8 @@ impl<T: RowType, U: Udf<T, Output: SortKey>> Work for GroupsWork<'_, T, U> {
         Ok(joined.rows_out)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
-        hash_rows::<GroupRow<U::Output>>(table, self.schema, step)
+    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+        hash_rows::<GroupRow<U::Output>>(table, self.schema, step, digests)
     }
 }
 

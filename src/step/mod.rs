@@ -22,6 +22,7 @@ use crate::{Error, Result, store};
 
 mod begin;
 pub(crate) mod cut;
+mod digests;
 pub(crate) mod failures;
 mod finish;
 pub(crate) mod fold;
@@ -32,6 +33,7 @@ pub(crate) mod rows;
 pub(crate) mod sorted;
 pub(crate) mod work;
 
+use digests::Digests;
 use failures::{FailedRow, Failures};
 pub use plan::StepPlan;
 use work::{Computation, Work, Workers};
@@ -263,7 +265,7 @@ impl StepRun<'_> {
         let progress = Arc::new(Progress::new(rows_in, rows_reused).failed_before(failed_before));
         let settings = self.session.settings();
         let display = settings.display.begin(name, &progress);
-        let outcome = work.compute(&mut Computation {
+        let mut computation = Computation {
             workers: Workers { session: self.session, step: name, progress: &progress },
             job: *self.job.id.as_uuid(),
             hash: self.hash_output,
@@ -272,7 +274,10 @@ impl StepRun<'_> {
             failures: &mut failures,
             missing,
             notes: notes.as_ref(),
-        });
+            digests: Digests::default(),
+        };
+        let outcome = work.compute(&mut computation);
+        let digests = computation.digests;
         drop(display);
         if outcome.is_ok() {
             notes.into_iter().for_each(Notes::remove);
@@ -296,7 +301,9 @@ impl StepRun<'_> {
             Decision::Continued => EventKind::Continue,
             _ => EventKind::Run,
         };
-        match outcome.and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered)) {
+        match outcome
+            .and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered, &digests))
+        {
             Ok((table, checkpoint)) => {
                 report.codes.clone_from(&checkpoint.codes);
                 report.rows_out = checkpoint.counts.rows_out;

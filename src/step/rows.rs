@@ -10,6 +10,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
+use super::digests::{Digesting, Digests};
 use super::failures::{FailedRow, Failures};
 use super::work::{Computation, Work, hash_rows};
 use crate::Result;
@@ -36,11 +37,13 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
 
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
-        let task = RowTask { work: self, notes: at.notes, is_one_by_one: false };
+        let digesting = Digesting::new(at.writer.frames(), at.failures.rows());
+        let task = RowTask { work: self, notes: at.notes, digesting: &digesting, is_one_by_one: false };
         let mut sink = TableSink {
             writer: &mut *at.writer,
             failures: &mut *at.failures,
             work: self,
+            digesting: &digesting,
             input: self.input,
             code: at.code,
         };
@@ -53,6 +56,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
             workers.run(&suspects, &one_by_one, &mut sink, &options)?;
         }
         workers.run(&others, &task, &mut sink, &options)?;
+        at.digests = digesting.finish();
         self.input.rows()
     }
 
@@ -65,8 +69,8 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
         catch_unwind(AssertUnwindSafe(|| self.input.shown(row))).ok()?
     }
 
-    fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash> {
-        hash_rows::<F::Out>(table, self.schema, step)
+    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+        hash_rows::<F::Out>(table, self.schema, step, digests)
     }
 }
 
@@ -81,9 +85,10 @@ fn split(rows: &RowRanges, chosen: &RowRanges) -> (RowRanges, RowRanges) {
 }
 
 /// What the workers do.
-struct RowTask<'a, In, F> {
+struct RowTask<'a, In, F: Function<In>> {
     work: &'a RowWork<'a, In, F>,
     notes: Option<&'a Notes>,
+    digesting: &'a Digesting<F::Out>,
     /// Whether no two rows are computed together, whatever the function likes.
     is_one_by_one: bool,
 }
@@ -127,8 +132,15 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
     }
 
     fn pack(&self, range: Range<u64>, rows: Vec<F::Outputs>) -> Result<Batch, RowError> {
+        let (range, schema) = (RowRange::from(range), self.work.schema);
         let rows: Vec<F::Out> = rows.into_iter().flatten().collect();
-        Ok(Batch { range: RowRange::from(range), rows: self.work.schema.encode(&rows)? })
+        let encoded = schema.encode(&rows)?;
+        if is_read_back_alike(&rows, &encoded, schema)? {
+            self.digesting.add(range, rows, encoded.get_array_memory_size() as u64);
+        } else {
+            self.digesting.add_unknown(range, encoded.num_rows() as u64);
+        }
+        Ok(Batch { range, rows: encoded })
     }
 
     fn row_bytes(&self, outputs: &F::Outputs) -> u64 {
@@ -144,16 +156,29 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
     }
 }
 
+/// Whether a row that is read back hashes as the one that was computed, as far as the first tells: else the content
+/// hash is that of what is stored, and is made when all of it is.
+fn is_read_back_alike<T: RowType>(
+    rows: &[T],
+    encoded: &RecordBatch,
+    schema: &RowSchema,
+) -> Result<bool, RowError> {
+    let Some(first) = rows.first() else { return Ok(true) };
+    let read: Vec<T> = schema.decode(&encoded.slice(0, 1))?;
+    Ok(matches!((ContentHash::of(first), ContentHash::of(&read[0])), (Ok(made), Ok(read)) if made == read))
+}
+
 /// Keeps finished batches in a table, and failures that are recorded in the one beside it.
-struct TableSink<'a, In> {
+struct TableSink<'a, In, Out> {
     writer: &'a mut dyn TableWriter,
     failures: &'a mut Failures,
     work: &'a dyn Work,
+    digesting: &'a Digesting<Out>,
     input: &'a dyn Input<In>,
     code: CodeId,
 }
 
-impl<In: RowType> Sink for TableSink<'_, In> {
+impl<In: RowType, Out: RowType> Sink for TableSink<'_, In, Out> {
     type Batch = Batch;
     type Failure = RowError;
     type Error = CommitError;
@@ -169,6 +194,7 @@ impl<In: RowType> Sink for TableSink<'_, In> {
         self.input.verify()?;
         let executor::FailedRow { row, attempts, failure, .. } = failed;
         let (input, error) = (self.work.shown(row), text_of(&failure));
+        self.digesting.add_unknown(RowRange::new(row, row + 1), 0);
         self.failures.add(FailedRow::new(row, input, error, attempts, self.code));
         Ok(())
     }

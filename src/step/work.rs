@@ -12,9 +12,10 @@ use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Frame, Table, TableWriter};
 use uuid::Uuid;
 
+use super::digests::{Digests, Part};
 use super::failures::Failures;
 use crate::error::{CommitError, RowError};
-use crate::input::DECODED_ROWS_MAX;
+use crate::input::{DECODED_ROWS_MAX, row_ends};
 use crate::poison::Notes;
 use crate::session::Session;
 use crate::sort::{Chunk, Scratch, SortKey, Sorted, Sorter};
@@ -57,8 +58,8 @@ pub(crate) trait Work {
         Ok(None)
     }
 
-    /// The content hash of the rows that come out.
-    fn hash_rows(&self, table: &Table, step: &str) -> Result<ContentHash>;
+    /// The content hash of the rows that come out; those of which `digests` tells are not read.
+    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash>;
 }
 
 /// Where and how a step is computed.
@@ -74,6 +75,8 @@ pub(crate) struct Computation<'a> {
     pub(crate) missing: RowRanges,
     /// Where rows in work are noted, if they are.
     pub(crate) notes: Option<&'a Notes>,
+    /// What is known of the rows' content hash when they have been computed.
+    pub(crate) digests: Digests,
 }
 
 impl Computation<'_> {
@@ -185,49 +188,75 @@ impl<G: Gather> Sink for Gathered<'_, G> {
     }
 }
 
-/// The content hash of a table's rows, in their order, on all cores.
-pub(crate) fn hash_rows<T: RowType>(table: &Table, schema: &RowSchema, step: &str) -> Result<ContentHash> {
+/// The content hash of a table's rows, in their order; those that have no digest are read back, on all cores.
+pub(crate) fn hash_rows<T: RowType>(
+    table: &Table,
+    schema: &RowSchema,
+    step: &str,
+    digests: &Digests,
+) -> Result<ContentHash> {
     let decode = |piece: &Piece| -> Result<Vec<T>, RowError> {
         Ok(match piece {
-            Piece::Batch(frame) => schema.decode(&table.read(frame)?)?,
+            Piece::Batch(frame, rows) => {
+                schema.decode(&table.read(frame)?.slice(rows.start, rows.end - rows.start))?
+            }
             Piece::Part(rows) => schema.decode(rows)?,
         })
     };
     let not_read = |source| Error::ReadBack { step: step.to_owned(), source: Box::new(source) };
+    let ends = row_ends(table);
     let mut hasher = ContentHasher::new();
-    let mut pieces = pieces(table).peekable();
-    while pieces.peek().is_some() {
-        let together = pieces.by_ref().take(PIECES_PER_THREAD * current_num_threads());
-        let together = together.collect::<Result<Vec<Piece>, _>>().map_err(|error| not_read(error.into()))?;
-        let rows = together.par_iter().map(decode).collect::<Result<Vec<_>, _>>().map_err(not_read)?;
-        hasher.par_update(&rows.into_iter().flatten().collect::<Vec<T>>())?;
+    for part in digests.parts(table.rows_out()) {
+        let rows = match part {
+            Part::Digest(digest) => {
+                hasher.update_chunk(digest);
+                continue;
+            }
+            Part::Rows(rows) => rows,
+        };
+        let mut pieces = pieces(table, &ends, rows).peekable();
+        while pieces.peek().is_some() {
+            let together = pieces.by_ref().take(PIECES_PER_THREAD * current_num_threads());
+            let together =
+                together.collect::<Result<Vec<Piece>, _>>().map_err(|error| not_read(error.into()))?;
+            let rows = together.par_iter().map(decode).collect::<Result<Vec<_>, _>>().map_err(not_read)?;
+            hasher.par_update(&rows.into_iter().flatten().collect::<Vec<T>>())?;
+        }
     }
     Ok(hasher.finish())
 }
 
 /// Rows of a table that are small in memory when they are decoded.
 enum Piece {
-    Batch(Frame),
+    /// Rows of a batch.
+    Batch(Frame, Range<usize>),
     /// A part of a long batch, which is read once for all of them.
     Part(RecordBatch),
 }
 
 type Pieces<'a> = Box<dyn Iterator<Item = Result<Piece, rowmark_warehouse::Error>> + 'a>;
 
-fn pieces(table: &Table) -> impl Iterator<Item = Result<Piece, rowmark_warehouse::Error>> {
-    table.frames().iter().filter(|frame| frame.rows() > 0).flat_map(|frame| {
-        if frame.rows() <= DECODED_ROWS_MAX {
-            return Box::new(once(Ok(Piece::Batch(*frame)))) as Pieces<'_>;
+/// The rows of a range; `ends` are those of [`row_ends`].
+fn pieces<'a>(
+    table: &'a Table,
+    ends: &'a [u64],
+    rows: RowRange,
+) -> impl Iterator<Item = Result<Piece, rowmark_warehouse::Error>> + 'a {
+    let first = ends.partition_point(|&end| end <= rows.start());
+    let batches = table.frames().iter().zip(ends).skip(first);
+    let batches = batches.take_while(move |(frame, end)| *end - frame.rows() < rows.end());
+    batches.filter(|(frame, _)| frame.rows() > 0).flat_map(move |(frame, &end)| {
+        let start = end - frame.rows();
+        let within = rows.start().saturating_sub(start) as usize..(rows.end().min(end) - start) as usize;
+        if within.len() as u64 <= DECODED_ROWS_MAX {
+            return Box::new(once(Ok(Piece::Batch(*frame, within)))) as Pieces<'_>;
         }
         match table.read(frame) {
             Err(error) => Box::new(once(Err(error))),
-            Ok(batch) => {
-                let rows = batch.num_rows();
-                let parts = (0..rows).step_by(DECODED_ROWS_MAX as usize).map(move |start| {
-                    Ok(Piece::Part(batch.slice(start, (rows - start).min(DECODED_ROWS_MAX as usize))))
-                });
-                Box::new(parts)
-            }
+            Ok(batch) => Box::new(within.clone().step_by(DECODED_ROWS_MAX as usize).map(move |start| {
+                let rows = (within.end - start).min(DECODED_ROWS_MAX as usize);
+                Ok(Piece::Part(batch.slice(start, rows)))
+            })),
         }
     })
 }

@@ -151,6 +151,12 @@ impl TableWriter for Writer {
         Ok(())
     }
 
+    fn written(&mut self) -> Result<Table, Error> {
+        let written = self.writer.written()?;
+        self.promise();
+        Ok(written)
+    }
+
     fn set_record(&mut self, record: &[u8]) -> Result<(), Error> {
         self.writer.set_record(record)
     }

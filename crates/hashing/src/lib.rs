@@ -4,6 +4,7 @@
 mod arrow;
 mod buffer;
 mod bytes;
+mod chunk;
 mod content_hash;
 mod digest;
 mod encoder;
@@ -24,6 +25,7 @@ mod value;
 #[cfg(feature = "arrow")]
 pub use arrow::{ROWS_KEY, VALUE_KEY, hash_batches};
 pub use bytes::{BLOCK_BYTES, BytesHasher, hash_reader};
+pub use chunk::ChunkDigest;
 pub use content_hash::ContentHash;
 pub use digest::FORMAT_VERSION;
 pub use encoder::DEPTH_MAX;

@@ -63,8 +63,7 @@ impl ContentHasher {
                 Ok(hasher.finish())
             })
             .collect::<Result<Vec<[u8; 32]>, Error>>()?;
-        digests.iter().for_each(|digest| self.sha.update(digest));
-        self.chunks += digests.len() as u64;
+        digests.into_iter().for_each(|digest| self.push_digest(digest));
         rest.iter().try_for_each(|row| self.update(row))
     }
 }

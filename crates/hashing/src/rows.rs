@@ -101,9 +101,15 @@ impl ContentHasher {
     #[inline]
     fn close_full_chunk(&mut self) {
         if self.chunk.rows == CHUNK_ROWS {
-            self.sha.update(self.chunk.finish());
-            self.chunks += 1;
+            let digest = self.chunk.finish();
+            self.push_digest(digest);
         }
+    }
+
+    /// Takes a chunk by its digest.
+    pub(crate) fn push_digest(&mut self, digest: [u8; 32]) {
+        self.sha.update(digest);
+        self.chunks += 1;
     }
 }
 

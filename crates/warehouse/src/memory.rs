@@ -306,6 +306,12 @@ impl TableWriter for MemoryWriter {
         Ok(())
     }
 
+    fn written(&mut self) -> Result<Table, Error> {
+        self.commit()?;
+        let table = self.warehouse.open_table(&self.name)?;
+        Ok(table.expect("a table that is being written is not dropped or renamed"))
+    }
+
     fn set_record(&mut self, record: &[u8]) -> Result<(), Error> {
         check_record(&self.name, record)?;
         if self.record != record {
@@ -320,8 +326,7 @@ impl TableWriter for MemoryWriter {
         self.commit()?;
         check_complete(&*self, &seal)?;
         self.change_table(|table| table.seal = Some(seal));
-        let table = self.warehouse.open_table(&self.name)?;
-        Ok(table.expect("a table that is being written is not dropped or renamed"))
+        self.written()
     }
 }
 

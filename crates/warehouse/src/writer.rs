@@ -66,6 +66,14 @@ pub trait TableWriter: Debug + Send {
     /// does not hold it.
     fn commit(&mut self) -> Result<(), Error>;
 
+    /// Commits, and opens the table as far as it is written. What the writer found was verified when it was resumed, so
+    /// nothing is read here; a batch is checked when it is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] when a file of the table is gone, and those of [`TableWriter::commit`].
+    fn written(&mut self) -> Result<Table, Error>;
+
     /// Stores another record with the table; commits what was appended. It is durable with the next batch.
     ///
     /// # Errors

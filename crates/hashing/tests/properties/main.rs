@@ -12,8 +12,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rowmark_hashing::strategies::{Value, arb_rows, arb_value};
 use rowmark_hashing::{
-    BLOCK_BYTES, BytesHasher, CHUNK_ROWS, ContentHash, ContentHasher, Error, Fingerprint, RowHasher,
-    UnorderedHasher, encode, hash_reader, hash_rows, par_hash_reader, par_hash_rows,
+    BLOCK_BYTES, BytesHasher, CHUNK_ROWS, ChunkDigest, ContentHash, ContentHasher, Error, Fingerprint,
+    RowHasher, UnorderedHasher, encode, hash_reader, hash_rows, par_hash_reader, par_hash_rows,
 };
 
 static POOLS: LazyLock<[rayon::ThreadPool; 3]> = LazyLock::new(|| {
@@ -225,6 +225,20 @@ proptest! {
         let mut hasher = ContentHasher::new();
         one_by_one.iter().try_for_each(|row| hasher.update(row))?;
         hasher.par_update(together)?;
+        prop_assert_eq!(hasher.finish(), hash_rows(&rows)?);
+    }
+
+    #[test]
+    fn chunks_can_be_hashed_apart(rows in arb_stream(), apart in vec(any::<bool>(), 3)) {
+        let mut hasher = ContentHasher::new();
+        for (chunk, apart) in rows.chunks(CHUNK_ROWS).zip(apart.iter().cycle()) {
+            if *apart && chunk.len() == CHUNK_ROWS {
+                hasher.update_chunk(ChunkDigest::of(chunk)?);
+            } else {
+                chunk.iter().try_for_each(|row| hasher.update(row))?;
+            }
+        }
+        prop_assert_eq!(hasher.rows(), rows.len() as u64);
         prop_assert_eq!(hasher.finish(), hash_rows(&rows)?);
     }
 

@@ -10,6 +10,7 @@ use crate::{Error, InputRow, RECORD_BYTES_MAX, Seal, TableWriter, Warehouse};
 pub(super) const CHECKS: &[Check] = &[
     a_table_is_resumed_where_it_was_left,
     what_was_not_committed_is_lost_and_nothing_else,
+    a_writer_shows_what_is_written,
     a_batch_that_does_not_fit_is_refused_and_the_writer_goes_on,
     a_seal_tells_everything_and_is_for_good,
     a_table_with_missing_or_surplus_rows_is_not_sealed,
@@ -52,6 +53,24 @@ fn what_was_not_committed_is_lost_and_nothing_else(warehouse: &dyn Warehouse) {
     drop(writer);
     assert_eq!(*open(warehouse, &name).processed(), range(0, 5).into());
     assert_eq!(*warehouse.resume(&name).expected().processed(), range(0, 5).into());
+}
+
+fn a_writer_shows_what_is_written(warehouse: &dyn Warehouse) {
+    let name = dataset("a");
+    write(warehouse, &name, &[range(5, 9)]);
+    let mut writer = warehouse.resume(&name).expected();
+    assert_eq!(read_all(&writer.written().expected()), rows_of(range(5, 9)));
+    append(&mut *writer, range(0, 5), 2);
+    let written = writer.written().expected();
+    append(&mut *writer, range(9, 12), 2);
+    drop(writer);
+    let again = open(warehouse, &name);
+    for table in [&written, &again] {
+        assert_eq!((table.name(), table.seal(), table.record()), (&name, None, &b"record"[..]));
+        assert_eq!(read_all(table), rows_of(range(0, 9)));
+        assert_eq!(table.processed().to_string(), "0..9");
+    }
+    assert_eq!((written.frames(), written.codes()), (again.frames(), again.codes()));
 }
 
 fn a_batch_that_does_not_fit_is_refused_and_the_writer_goes_on(warehouse: &dyn Warehouse) {

@@ -87,24 +87,29 @@ fn open_sealed(disk: &Disk, folder: &Path, footer: &ReadFile) -> Result<Found, E
         Footer::decode(&bytes).map_err(|error| error.into_error(footer.path()))?;
     check_features(footer, needs)?;
     let schema = read_schema(footer, &schema_ipc)?;
-    let segments =
-        segments.iter().map(|segment| open_listed(disk, folder, segment)).collect::<Result<_, _>>()?;
+    let segments = open_listed(disk, folder, &segments)?;
     let record = seal.record.clone();
     Ok(Found { needs, schema, record, seal: Some(seal), segments, frames, dropped_tail: None })
 }
 
-/// Opens a segment that a footer lists; what it holds is verified when it is read.
-fn open_listed(disk: &Disk, folder: &Path, listed: &FooterSegment) -> Result<Segment, Error> {
-    let FooterSegment { number, identity, bytes } = *listed;
-    let file = open_segment(disk, folder, number)?;
-    if file.bytes() < bytes {
-        return Err(Error::Damaged {
-            path: file.path().to_owned(),
-            offset: file.bytes(),
-            damage: Damage::Truncated { expected: bytes, found: file.bytes() },
-        });
-    }
-    Ok(Segment { file, number, identity, bytes })
+/// Opens segments of which it is known how much of them holds frames; what they hold is verified when it is read.
+pub(super) fn open_listed(
+    disk: &Disk,
+    folder: &Path,
+    listed: &[FooterSegment],
+) -> Result<Vec<Segment>, Error> {
+    let open = |&FooterSegment { number, identity, bytes }: &FooterSegment| {
+        let file = open_segment(disk, folder, number)?;
+        if file.bytes() < bytes {
+            return Err(Error::Damaged {
+                path: file.path().to_owned(),
+                offset: file.bytes(),
+                damage: Damage::Truncated { expected: bytes, found: file.bytes() },
+            });
+        }
+        Ok(Segment { file, number, identity, bytes })
+    };
+    listed.iter().map(open).collect()
 }
 
 fn open_segment(disk: &Disk, folder: &Path, number: u32) -> Result<ReadFile, Error> {

@@ -11,6 +11,7 @@ use arrow_array::RecordBatch;
 use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
+use super::batches::SegmentBatches;
 use super::disk::{AppendFile, Disk};
 use super::format::BATCH_BYTES_MAX;
 use super::format::batch::BatchEncoder;
@@ -19,11 +20,11 @@ use super::format::frame::{FRAME_HEAD_BYTES, FrameHead};
 use super::format::header::{Header, Predecessor};
 use super::format::inputs;
 use super::format::needs::Needs;
-use super::open::{FOOTER_FILE, Opened, segment_file};
+use super::open::{FOOTER_FILE, Opened, open_listed, segment_file};
 use super::segment::Segment;
 use super::{Busy, FileWarehouse};
 use crate::inputs::assert_inputs;
-use crate::table::{Frame, Seal, Table};
+use crate::table::{Contents, Frame, Seal, Table};
 use crate::writer::{check_batch, check_complete, check_record, check_size};
 use crate::{CodeId, Compression, Error, InputRow, TableName, TableWriter, Warehouse};
 
@@ -273,6 +274,21 @@ impl TableWriter for FileWriter {
         buffer.clear();
         buffer.shrink_to(2 * BUFFER_BYTES_MAX);
         Ok(())
+    }
+
+    fn written(&mut self) -> Result<Table, Error> {
+        self.commit()?;
+        let segments = open_listed(self.warehouse.disk(), &self.folder, &self.segments)?.into();
+        let schema = self.schema.clone();
+        Ok(Table::new(Contents {
+            name: self.busy.table().clone(),
+            schema: schema.clone(),
+            record: self.record.clone(),
+            seal: None,
+            frames: self.frames.clone(),
+            dropped_tail: None,
+            batches: Box::new(SegmentBatches { segments, schema }),
+        }))
     }
 
     fn set_record(&mut self, record: &[u8]) -> Result<(), Error> {
