@@ -27,6 +27,7 @@ mod stage;
 mod state;
 mod step;
 mod store;
+mod typed;
 pub mod udf;
 
 pub use builder::SessionBuilder;

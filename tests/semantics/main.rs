@@ -6,6 +6,7 @@
 mod aggregate;
 mod deadly_rows;
 mod death;
+mod edits;
 mod ends;
 mod explain;
 mod exports;
