@@ -6,6 +6,7 @@ mod dataset;
 mod display;
 mod ends;
 mod error;
+mod executable;
 mod explain;
 mod function;
 mod group;

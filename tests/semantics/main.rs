@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod aggregate;
+mod builds;
 mod deadly_rows;
 mod death;
 mod edits;
