@@ -85,6 +85,16 @@ impl SessionBuilder {
         self
     }
 
+    /// Makes the build of the program part of the identity of every UDF's code (variable `ROWMARK_STRICT_BUILD`,
+    /// default off): a finished step is computed again by every new build, whatever changed in it; progress goes on.
+    ///
+    /// It is for functions whose code cannot list what it uses. Without it, the [`Report`](crate::Report) says where rows
+    /// of another build were used.
+    pub fn strict_build(mut self, strict: bool) -> Self {
+        self.variables.strict_build = Some(strict);
+        self
+    }
+
     /// Sets where finished steps may be looked for (default: in any job).
     pub fn reuse(mut self, reuse: Reuse) -> Self {
         self.reuse = reuse;
@@ -232,6 +242,7 @@ impl SessionBuilder {
                 .ignore_checkpoints
                 .or(environment.ignore_checkpoints)
                 .unwrap_or(false),
+            strict_build: variables.strict_build.or(environment.strict_build).unwrap_or(false),
             reuse,
             mixed_code: self.mixed_code,
             options,

@@ -110,6 +110,11 @@ pub enum Error {
         /// Why.
         source: Box<RowError>,
     },
+    /// The build of the program is to be part of the identity of code, and cannot be known.
+    #[error(
+        "`strict_build` is set, and the file of the running program cannot be read; make it readable, or unset it"
+    )]
+    UnknownBuild,
     /// Two different UDFs of one name, input and parameters ran in one job.
     #[error(
         "two different UDFs named `{step}` run over the same rows in one job, so that the saved rows of one could be taken for the other's; rename one of them"

@@ -6,6 +6,7 @@ mod dataset;
 mod display;
 mod ends;
 mod error;
+mod executable;
 mod explain;
 mod function;
 mod group;
@@ -27,6 +28,7 @@ mod stage;
 mod state;
 mod step;
 mod store;
+mod typed;
 pub mod udf;
 
 pub use builder::SessionBuilder;

@@ -1,5 +1,6 @@
 //! What a run did, for people: rows reused, computed and failed for each step, and why.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub struct StepReport {
     /// Which code made how many of the finished rows: more than one after a body was edited and
     /// the step continued.
     pub codes: Vec<CodeRows>,
+    /// Rows were used that another build of the program computed, by the same code as far as it is tracked: what the code
+    /// uses and does not list may have changed since. It is told once for each build, not by every run of it.
+    pub other_build: bool,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -73,6 +77,7 @@ impl StepReport {
             rows_failed: 0,
             rows_out: 0,
             codes: Vec::new(),
+            other_build: false,
             elapsed: Duration::ZERO,
         }
     }
@@ -139,6 +144,17 @@ impl fmt::Display for Report {
                     .collect();
                 write!(f, " ({})", codes.join(", "))?;
             }
+        }
+        let of_other_builds: BTreeSet<&str> =
+            self.steps.iter().filter(|step| step.other_build).map(|step| step.step.as_str()).collect();
+        if !of_other_builds.is_empty() {
+            let steps = of_other_builds.into_iter().collect::<Vec<_>>().join(", ");
+            write!(
+                f,
+                "\nthe program was built anew since rows that were used here were computed: {steps}\n  their code is \
+                 the same, as far as it is tracked; helpers, constants, macros and dependencies that it uses and does \
+                 not list in `uses(…)` may have changed"
+            )?;
         }
         Ok(())
     }

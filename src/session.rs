@@ -1,14 +1,15 @@
 //! A session: an open state folder, the job that runs in it, and the settings.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rowmark_executor::{Executor, OnError, Options};
-use rowmark_hashing::ContentHash;
+use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{
-    Checkpoint, Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp,
+    Build, Checkpoint, Event, EventKind, Job, JobId, JobStatus, Metastore, RunGroupId, Timestamp,
 };
 use rowmark_readers::FileHashes;
 use rowmark_warehouse::Warehouse;
@@ -16,6 +17,7 @@ use rowmark_warehouse::Warehouse;
 use crate::builder::SessionBuilder;
 use crate::display::ProgressDisplay;
 use crate::error::text_of;
+use crate::executable::running_build;
 use crate::in_flight::{StepGuard, StepsInFlight};
 use crate::report::{Report, StepReport};
 use crate::resume::{MixedCode, Reuse};
@@ -25,6 +27,12 @@ use crate::{Error, Result};
 
 /// Characters of an error's text that a job's record keeps; four bytes each are within the record's bound.
 const JOB_ERROR_CHARS_MAX: usize = 1000;
+
+/// How many jobs are looked through for what was said of another build already.
+const JOBS_LOOKED_AT_MAX: usize = 16;
+
+/// Steps, and the jobs whose rows of them were used.
+type ToldOfBuilds = BTreeSet<(String, JobId)>;
 
 /// An open state folder and the one job that runs in it.
 ///
@@ -54,6 +62,8 @@ struct Inner {
     /// None for a session in memory.
     file_hashes: Option<Arc<FileHashes>>,
     settings: Settings,
+    build: OnceLock<Option<Build>>,
+    told_of_builds: Mutex<Option<ToldOfBuilds>>,
     job: Mutex<JobState>,
     steps: StepsInFlight,
     report: Mutex<Report>,
@@ -67,6 +77,8 @@ pub(crate) struct Settings {
     pub(crate) job_name: String,
     pub(crate) reset: bool,
     pub(crate) ignore_checkpoints: bool,
+    /// The build of the program is part of the identity of code.
+    pub(crate) strict_build: bool,
     pub(crate) reuse: Reuse,
     pub(crate) mixed_code: MixedCode,
     pub(crate) options: Options,
@@ -131,6 +143,8 @@ impl Session {
                 executor,
                 file_hashes,
                 settings,
+                build: OnceLock::new(),
+                told_of_builds: Mutex::default(),
                 job,
                 steps,
                 report,
@@ -185,7 +199,7 @@ impl Session {
             return Ok(job.clone());
         }
         let predecessor = self.metastore().find_last_job(&self.inner.settings.job_name)?;
-        let job = self.next_job(predecessor);
+        let job = Job { build: self.build().cloned(), ..self.next_job(predecessor) };
         self.metastore().create_job(&job)?;
         tracing::info!(job = %job.id, name = %job.name, "job began");
         Ok(state.job.insert(job).clone())
@@ -203,7 +217,54 @@ impl Session {
             finished_at: None,
             error: None,
             process: std::process::id(),
+            build: None,
         }
+    }
+
+    /// The build of the program that runs, if it can be known.
+    pub(crate) fn build(&self) -> Option<&Build> {
+        self.inner.build.get_or_init(|| running_build(self.file_hashes().map(|hashes| &**hashes))).as_ref()
+    }
+
+    /// Adds the build to the identity of code, if that is asked for.
+    pub(crate) fn with_build(&self, code: &Fingerprint) -> Result<Fingerprint> {
+        if !self.settings().strict_build {
+            return Ok(code.clone());
+        }
+        let executable = &self.build().ok_or(Error::UnknownBuild)?.executable;
+        Ok(code.clone().with("build", executable)?)
+    }
+
+    /// Whether a job's rows of a step were computed by another build of the program than runs, and neither this job nor
+    /// one of the last before it, of this build, has said so.
+    pub(crate) fn is_news_of_another_build(&self, step: &str, from: JobId) -> Result<bool> {
+        let metastore = self.metastore();
+        let (Some(mine), Some(theirs)) = (self.build(), metastore.get_job(from)?.and_then(|job| job.build))
+        else {
+            return Ok(false);
+        };
+        if mine.executable == theirs.executable {
+            return Ok(false);
+        }
+        let mut told = self.inner.told_of_builds.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none() {
+            *told = Some(self.told_of_builds(mine)?);
+        }
+        Ok(told.get_or_insert_default().insert((step.to_owned(), from)))
+    }
+
+    /// What the last jobs of this build have used of the rows of others.
+    fn told_of_builds(&self, mine: &Build) -> Result<ToldOfBuilds> {
+        let metastore = self.metastore();
+        let mut told = ToldOfBuilds::new();
+        for ancestor in self.lineage()?.into_iter().skip(1).take(JOBS_LOOKED_AT_MAX) {
+            let build = metastore.get_job(ancestor)?.and_then(|job| job.build);
+            if build.is_some_and(|build| build.executable == mine.executable) {
+                let events = metastore.list_events(ancestor)?.into_iter();
+                told.extend(events.filter_map(|event| Some((event.step, event.reused_from?))));
+            }
+        }
+        Ok(told)
     }
 
     /// Waits until no other thread runs a step with this identity, and keeps others out.

@@ -17,6 +17,8 @@ pub(crate) struct Variables {
     pub(crate) reset: Option<bool>,
     /// `ROWMARK_IGNORE_CHECKPOINTS`
     pub(crate) ignore_checkpoints: Option<bool>,
+    /// `ROWMARK_STRICT_BUILD`
+    pub(crate) strict_build: Option<bool>,
     /// `ROWMARK_THREADS`
     pub(crate) threads: Option<usize>,
     /// `ROWMARK_CHECKPOINT_TTL`
@@ -31,6 +33,7 @@ impl Variables {
             state_folder: get("ROWMARK_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from),
             reset: parse("ROWMARK_UDF_RESET", text, BOOLEAN, boolean)?,
             ignore_checkpoints: parse("ROWMARK_IGNORE_CHECKPOINTS", text, BOOLEAN, boolean)?,
+            strict_build: parse("ROWMARK_STRICT_BUILD", text, BOOLEAN, boolean)?,
             threads: parse("ROWMARK_THREADS", text, "a number of threads, 0 for one per core", |value| {
                 value.parse().ok()
             })?,

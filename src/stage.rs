@@ -54,12 +54,13 @@ impl Run<'_> {
         schema: &RowSchema,
         work: &dyn Work,
     ) -> Result<Stored> {
+        let code = self.session.with_build(identity.code_fingerprint()?)?;
         let step = Step {
             name,
             kind,
             input,
             parameters: identity.parameters()?,
-            code: identity.code_fingerprint()?,
+            code: &code,
             schema,
             work,
             retries_failed: self.retries_failed,
@@ -181,7 +182,8 @@ impl<T: RowType, U: Udf<T, Output = bool>> Stage<T> for FilterStage<T, U> {
     }
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
-        Ok(Arc::new(FilterInput::new(self.before.input(run)?, Arc::clone(&self.predicate))?))
+        let input = self.before.input(run)?;
+        Ok(Arc::new(FilterInput::new(run.session, input, Arc::clone(&self.predicate))?))
     }
 }
 
@@ -196,7 +198,8 @@ impl<T: RowType, U: Udf<T, Output: RowType>> Stage<U::Output> for ProjectStage<T
     }
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<U::Output>>> {
-        Ok(Arc::new(ProjectInput::new(self.before.input(run)?, Arc::clone(&self.udf))?))
+        let input = self.before.input(run)?;
+        Ok(Arc::new(ProjectInput::new(run.session, input, Arc::clone(&self.udf))?))
     }
 }
 

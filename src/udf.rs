@@ -10,6 +10,7 @@ use rowmark_hashing::{ContentHash, Fingerprint};
 use serde::Serialize;
 
 use crate::BoxError;
+use crate::typed::{full_type, generic_path, shown_type};
 
 /// A function whose identity is known: of one row, of a slice of rows (`[Row]`), or of a
 /// [`Group`](crate::Group) of rows.
@@ -86,23 +87,49 @@ impl<T: Serialize + ?Sized> Used for T {}
 /// What makes one UDF another: its name, its parameters (captured values, fields), its code.
 ///
 /// A value that cannot be hashed is kept as an error and told when the chain runs.
+///
+/// Of a parameter its value counts among the parameters, and its type with the code: code does other things with a
+/// value of another type, also where the value is the same.
 #[derive(Clone, Debug)]
 pub struct Identity {
     name: &'static str,
     parameters: Labelled,
+    /// The parameters' types: label and type.
+    types: Vec<(String, String)>,
     code: Code,
 }
 
 impl Identity {
     /// Begins the identity of a UDF with this name.
     pub fn new(name: &'static str) -> Self {
-        Self { name, parameters: Labelled::new("rowmark.udf.parameters"), code: Code(Labelled::new(CODE)) }
+        let (parameters, code) = (Labelled::new("rowmark.udf.parameters"), Code(Labelled::new(CODE)));
+        Self { name, parameters, types: Vec::new(), code }
     }
 
-    /// Adds a parameter: a value that the function works with.
+    /// Adds a parameter: a value that the function works with. Its type counts without its module.
     #[must_use]
-    pub fn parameter<T: Serialize + ?Sized>(mut self, label: &str, value: &T) -> Self {
+    pub fn parameter<T: Serialize + ?Sized>(self, label: &str, value: &T) -> Self {
+        self.parameter_of_type(label, value, shown_type(value))
+    }
+
+    /// Adds a captured value. Its type counts with its path, since the code does not name it.
+    #[must_use]
+    pub fn captured<T: Serialize>(self, label: &str, value: &T) -> Self {
+        self.parameter_of_type(label, value, full_type(value))
+    }
+
+    fn parameter_of_type<T: Serialize + ?Sized>(
+        mut self,
+        label: &str,
+        value: &T,
+        r#type: Option<String>,
+    ) -> Self {
         self.parameters.add(label, value);
+        if let Some(shown) = r#type {
+            let label = format!("{label} type");
+            self.code.0.add(&label, &shown);
+            self.types.push((label, shown));
+        }
         self
     }
 
@@ -110,6 +137,17 @@ impl Identity {
     #[must_use]
     pub fn code(mut self, code: Code) -> Self {
         self.code = code;
+        for (label, shown) in &self.types {
+            self.code.0.add(label, shown);
+        }
+        self
+    }
+
+    /// Adds what a closure can use of the generic code that it stands in.
+    fn within<F>(mut self) -> Self {
+        if let Some(path) = generic_path::<F>() {
+            self.code.0.add("generic code around it", path);
+        }
         self
     }
 
@@ -159,6 +197,9 @@ impl Code {
     #[must_use]
     pub fn uses<T: Used + ?Sized>(mut self, label: &str, value: &T) -> Self {
         self.0.add(label, value);
+        if let Some(shown) = full_type(value) {
+            self.0.add(&format!("{label} type"), &shown);
+        }
         self
     }
 
@@ -237,7 +278,7 @@ pub mod private {
     where
         F: Fn(&In) -> Result<Out, BoxError>,
     {
-        Closure { identity, function: make(captures) }
+        Closure { identity: identity.within::<F>(), function: make(captures) }
     }
 
     impl<In: ?Sized, Out, F> Udf<In> for Closure<F>
@@ -269,7 +310,7 @@ pub mod private {
     where
         F: Fn(&mut State, &In) -> Result<(), BoxError>,
     {
-        Closure { identity, function: make(captures) }
+        Closure { identity: identity.within::<F>(), function: make(captures) }
     }
 
     impl<State, In, F> FoldUdf<State, In> for Closure<F>
@@ -287,7 +328,8 @@ pub mod private {
 
     /// A marked function serialises as the hash of its code, which is how it counts in `uses(…)`.
     pub fn serialize_code<S: Serializer>(tracked: &impl Tracked, serializer: S) -> Result<S::Ok, S::Error> {
-        tracked.code().hash("helper").map_err(serde::ser::Error::custom)?.serialize(serializer)
+        let hash = tracked.code().hash("helper").map_err(serde::ser::Error::custom)?;
+        serializer.serialize_newtype_struct(crate::typed::MARKED, &hash)
     }
 
     // A function's outcome is a row or a `Result` of one. The method `__rowmark_kind` tells the two apart by

@@ -26,7 +26,14 @@ fn paths_named_in(text: &str) -> Vec<String> {
 #[test]
 fn pages_name_only_paths_that_exist() {
     let mut checked = 0;
-    for page in ["ARCHITECTURE.md", "README.md", "CHANGELOG.md", "docs/format.md", "docs/glossary.md"] {
+    for page in [
+        "ARCHITECTURE.md",
+        "README.md",
+        "CHANGELOG.md",
+        "docs/format.md",
+        "docs/glossary.md",
+        "docs/identity.md",
+    ] {
         let text = fs::read_to_string(root().join(page)).unwrap();
         let folder = root().join(page).parent().unwrap().to_owned();
         for path in paths_named_in(&text) {
@@ -101,4 +108,41 @@ fn every_crate_has_a_readme_that_its_documentation_is_made_of() {
         assert!(folder.join("README.md").exists(), "{} has no README.md", folder.display());
         assert!(source.contains("include_str!(\"../README.md\")"), "{}", folder.display());
     }
+}
+
+/// All code below a folder.
+fn code_below(folder: &Path) -> String {
+    let mut code = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            code.push_str(&code_below(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            code.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    code
+}
+
+#[test]
+fn every_edit_on_the_page_about_identity_has_its_test() {
+    let code = code_below(&root().join("tests"));
+    let page = fs::read_to_string(root().join("docs/identity.md")).unwrap();
+    let (_, edits) = page.split_once("## Edits").unwrap();
+    let rows = edits.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| edit |"));
+    let mut tests = 0;
+    for row in rows {
+        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = proof.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test is named: {row}");
+        for name in names {
+            let is_there = code.contains(&format!("fn {name}()"))
+                || code.contains(&format!("    {name}: "))
+                || root().join(format!("tests/ui/{name}.rs")).exists()
+                || name == "tests/ui";
+            assert!(is_there, "there is no test `{name}`: {row}");
+            tests += 1;
+        }
+    }
+    assert!(tests > 60, "only {tests} tests are named");
 }

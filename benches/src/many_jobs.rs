@@ -101,6 +101,7 @@ fn job(id: JobId, predecessor: Option<JobId>) -> Job {
         finished_at: Some(STARTED),
         error: None,
         process: std::process::id(),
+        build: None,
     }
 }
 

@@ -8,6 +8,7 @@ use rowmark_rows::{RowRange, RowSchema, RowType};
 use super::{Input, Reader, Rows, extend};
 use crate::Error;
 use crate::error::{CommitError, RowError};
+use crate::session::Session;
 use crate::udf::Udf;
 
 /// Calls a UDF that is evaluated on the way, and says whose error it was.
@@ -16,12 +17,18 @@ fn call<In, U: Udf<In>>(udf: &U, state: &mut U::State, row: &In) -> Result<U::Ou
 }
 
 /// The identity of rows behind a UDF that is evaluated on the way. All of it counts, the code included.
-fn behind<In: ?Sized, U: Udf<In>>(input: &Fingerprint, kind: &str, udf: &U) -> Result<Fingerprint, Error> {
+fn behind<In: ?Sized, U: Udf<In>>(
+    session: &Session,
+    input: &Fingerprint,
+    kind: &str,
+    udf: &U,
+) -> Result<Fingerprint, Error> {
     let identity = udf.identity();
+    let code = session.with_build(identity.code_fingerprint()?)?;
     let fingerprint = input.clone().with(kind, identity.name())?;
     let label = format!("{kind} {}", identity.name());
     let fingerprint = extend(fingerprint, &label, identity.parameters()?);
-    Ok(extend(fingerprint, &label, identity.code_fingerprint()?))
+    Ok(extend(fingerprint, &label, &code))
 }
 
 /// The rows that a predicate keeps.
@@ -32,8 +39,8 @@ pub(crate) struct FilterInput<T, U> {
 }
 
 impl<T, U: Udf<T, Output = bool>> FilterInput<T, U> {
-    pub(crate) fn new(input: Arc<dyn Input<T>>, predicate: Arc<U>) -> Result<Self, Error> {
-        let fingerprint = behind(input.fingerprint(), "filter", &*predicate)?;
+    pub(crate) fn new(session: &Session, input: Arc<dyn Input<T>>, predicate: Arc<U>) -> Result<Self, Error> {
+        let fingerprint = behind(session, input.fingerprint(), "filter", &*predicate)?;
         Ok(Self { input, predicate, fingerprint })
     }
 }
@@ -79,8 +86,8 @@ pub(crate) struct ProjectInput<T, U> {
 }
 
 impl<T, U: Udf<T, Output: RowType>> ProjectInput<T, U> {
-    pub(crate) fn new(input: Arc<dyn Input<T>>, udf: Arc<U>) -> Result<Self, Error> {
-        let fingerprint = behind(input.fingerprint(), "project", &*udf)?;
+    pub(crate) fn new(session: &Session, input: Arc<dyn Input<T>>, udf: Arc<U>) -> Result<Self, Error> {
+        let fingerprint = behind(session, input.fingerprint(), "project", &*udf)?;
         let schema = RowSchema::of::<U::Output>()?;
         Ok(Self { input, udf, schema, fingerprint })
     }

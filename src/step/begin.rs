@@ -39,7 +39,9 @@ impl StepRun<'_> {
         let mut writer = warehouse.resume(&mine)?;
         writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
         let from = is_other_job.then_some(checkpoint.job);
-        Ok(Begun { writer, decision: Decision::Continued, reason, from })
+        // Rows of other code are told as such.
+        let other_build = is_pure && self.tell_of_another_build(from)?;
+        Ok(Begun { writer, decision: Decision::Continued, reason, from, other_build })
     }
 
     /// Whose rows a step continues from, in words.

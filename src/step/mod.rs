@@ -68,6 +68,8 @@ struct Begun {
     reason: String,
     /// The job whose progress is continued, if it is another.
     from: Option<JobId>,
+    /// Another build of the program computed them, by this code.
+    other_build: bool,
 }
 
 /// One step in one job.
@@ -151,7 +153,8 @@ impl StepRun<'_> {
             Found::All(checkpoint, table) => self.skip(checkpoint, table),
             Found::Some(checkpoint, table) => self.compute(self.continue_from(&checkpoint, &table)?),
             Found::Nothing(reason) => {
-                self.compute(Begun { writer: self.start()?, decision: Decision::Run, reason, from: None })
+                let (writer, decision) = (self.start()?, Decision::Run);
+                self.compute(Begun { writer, decision, reason, from: None, other_build: false })
             }
         }
     }
@@ -218,6 +221,7 @@ impl StepRun<'_> {
         // This leaves no record in this job: progress of another code must not look like the newest of this UDF.
         self.remove_superseded()?;
         let from = (checkpoint.job != self.job.id).then_some(checkpoint.job);
+        let other_build = self.tell_of_another_build(from)?;
         let report = self.session.told(
             EventKind::Skip,
             StepReport {
@@ -231,10 +235,23 @@ impl StepRun<'_> {
                 rows_failed: checkpoint.rows_failed,
                 rows_out: checkpoint.counts.rows_out,
                 codes: checkpoint.codes.clone(),
+                other_build,
                 elapsed: self.started.elapsed(),
             },
         )?;
         Ok(Stored { table, checkpoint, report })
+    }
+
+    /// Says, once for each build of the program, that rows are used which another build computed. What the code uses and
+    /// does not list may have changed since.
+    fn tell_of_another_build(&self, from: Option<JobId>) -> Result<bool> {
+        let Some(from) = from else { return Ok(false) };
+        let is_news = self.session.is_news_of_another_build(self.step.name, from)?;
+        if is_news {
+            let told = format!("rows of job {from} are used, which another build of the program computed");
+            self.session.warn(self.step.name, told)?;
+        }
+        Ok(is_news)
     }
 
     /// The table that a checkpoint names, or in words why it cannot be used: it is gone or damaged.
@@ -253,7 +270,7 @@ impl StepRun<'_> {
 
     /// Computes the rows that the writer does not have, and finishes the step.
     fn compute(&self, begun: Begun) -> Result<Stored> {
-        let Begun { mut writer, decision, reason, from } = begun;
+        let Begun { mut writer, decision, reason, from, other_build } = begun;
         let Step { name, work, .. } = *self.step;
         let rows_in = work.rows_in()?;
         let all = RowRange::new(0, rows_in);
@@ -295,6 +312,7 @@ impl StepRun<'_> {
             rows_failed: failed_before + counts.rows_failed,
             rows_out: writer.rows_out(),
             codes: Vec::new(),
+            other_build,
             elapsed: self.started.elapsed(),
         };
         let kind = match decision {

@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod aggregate;
+mod builds;
 mod content;
 mod deadly_rows;
 mod death;
+mod edits;
 mod ends;
 mod explain;
 mod exports;

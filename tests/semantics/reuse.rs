@@ -123,6 +123,7 @@ fn u04_a_missing_parent_is_an_error_that_names_the_job() {
         finished_at: None,
         error: None,
         process: 1,
+        build: None,
     };
     // The metastore itself may refuse such a record; then the run cannot meet it.
     if session.metastore().create_job(&orphan).is_ok() {

@@ -73,7 +73,7 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
     let values_name = Ident::new("values", Span::mixed_site());
     let parameters = names.iter().enumerate().map(|(index, name)| {
         let (label, index) = (format!("captured {name}"), syn::Index::from(index));
-        quote!(.parameter(#label, &#values_name.#index))
+        quote!(.captured(#label, &#values_name.#index))
     });
     Ok(quote! {{
         let #values_name = (#(#values,)*);

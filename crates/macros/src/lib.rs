@@ -9,6 +9,7 @@ mod function;
 mod options;
 mod structure;
 mod tokens;
+mod unseen;
 
 /// Marks a function, or the `impl` block of a struct with a method `call`, as a UDF.
 ///

@@ -71,12 +71,12 @@ impl Options {
         let code = if let Some(version) = &self.version {
             quote!(::rowmark::udf::Code::version(#version))
         } else {
-            crate::tokens::check(body.clone())?;
+            crate::unseen::check(body.clone())?;
             let bytes = crate::tokens::hash(body);
             quote!(::rowmark::udf::Code::body([#(#bytes),*]))
         };
         let uses = self.uses.iter().map(|used| {
-            let label = used.to_token_stream().to_string();
+            let label = crate::tokens::text(used.to_token_stream());
             quote_spanned!(used.span()=> .uses(#label, &#used))
         });
         Ok(quote!(#code #(#uses)*))

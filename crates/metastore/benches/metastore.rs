@@ -166,6 +166,7 @@ fn job(id: JobId, predecessor: Option<JobId>) -> Job {
         finished_at: None,
         error: None,
         process: std::process::id(),
+        build: None,
     }
 }
 

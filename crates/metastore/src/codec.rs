@@ -189,7 +189,7 @@ macro_rules! record {
     };
 }
 
-record!(Job, 1);
+record!(Job, 2, added since 1: b"\0");
 record!(Checkpoint, 2, added since 1: b"\0");
 record!(DatasetVersion, 1);
 record!(Event, 1);

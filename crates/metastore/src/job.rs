@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{TEXT_BYTES_MAX, check_length, check_name};
+use crate::bounds::{NAME_BYTES_MAX, TEXT_BYTES_MAX, check_length, check_name};
 use crate::{Error, JobId, Result, RunGroupId, Timestamp};
 
 /// How a job stands, or ended.
@@ -48,6 +48,7 @@ impl JobStatus {
 ///     finished_at: None,
 ///     error: None,
 ///     process: std::process::id(),
+///     build: None,
 /// };
 /// assert_eq!(Job::from_bytes(&job.to_bytes()?)?, job);
 /// # Ok::<(), rowmark_metastore::Error>(())
@@ -72,11 +73,29 @@ pub struct Job {
     pub error: Option<String>,
     /// The id of the operating system's process that runs it.
     pub process: u32,
+    /// The build of the program that runs it, if it is known. Records of version 1 know of none.
+    pub build: Option<Build>,
+}
+
+/// What a program was when it ran: evidence for people, and no part of any identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The executable's build id or hash; at most [`NAME_BYTES_MAX`](crate::NAME_BYTES_MAX) bytes, as the others.
+    pub executable: String,
+    /// The compiler's version.
+    pub compiler: String,
+    /// The platform that it was built for.
+    pub target: String,
 }
 
 impl Job {
     pub(crate) fn check(&self) -> Result<()> {
         check_name("job name", &self.name)?;
+        if let Some(Build { executable, compiler, target }) = &self.build {
+            check_length("job executable", executable, NAME_BYTES_MAX)?;
+            check_length("job compiler", compiler, NAME_BYTES_MAX)?;
+            check_length("job target", target, NAME_BYTES_MAX)?;
+        }
         self.error.as_deref().map_or(Ok(()), |error| check_length("job error", error, TEXT_BYTES_MAX))
     }
 }

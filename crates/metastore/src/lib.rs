@@ -22,7 +22,7 @@ pub use dataset::{DatasetRef, DatasetVersion};
 pub use error::{DamageSource, Error, Result};
 pub use event::{Event, EventKind};
 pub use ids::{JobId, RunGroupId};
-pub use job::{Job, JobStatus};
+pub use job::{Build, Job, JobStatus};
 pub use memory::MemoryMetastore;
 pub use metastore::Metastore;
 pub use sled_store::SledMetastore;

@@ -36,6 +36,7 @@ use crate::{
 ///     finished_at: None,
 ///     error: None,
 ///     process: std::process::id(),
+///     build: None,
 /// };
 /// metastore.create_job(&job)?;
 /// metastore.finish_job(job.id, JobStatus::Complete, Timestamp::from_millis(2_000), None)?;

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{
-    Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetRef, DatasetVersion, Error, Event,
+    Build, Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetRef, DatasetVersion, Error, Event,
     EventKind, Job, JobId, JobStatus, RECORD_BYTES_MAX, Record, RowCounts, RunGroupId, Timestamp,
 };
 
@@ -40,9 +40,14 @@ fn job() -> impl Strategy<Value = Job> {
     (
         (job_id(), name(), prop::option::of(job_id()), any::<[u8; 16]>()),
         (status, time(), prop::option::of(time()), any::<Option<String>>(), any::<u32>()),
+        prop::option::of((any::<String>(), name(), name())),
     )
         .prop_map(
-            |((id, name, predecessor, run_group), (status, started_at, finished_at, error, process))| Job {
+            |(
+                (id, name, predecessor, run_group),
+                (status, started_at, finished_at, error, process),
+                build,
+            )| Job {
                 id,
                 name,
                 predecessor,
@@ -52,6 +57,7 @@ fn job() -> impl Strategy<Value = Job> {
                 finished_at,
                 error,
                 process,
+                build: build.map(|(executable, compiler, target)| Build { executable, compiler, target }),
             },
         )
 }

@@ -7,8 +7,8 @@
 
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_metastore::{
-    Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetRef, DatasetVersion, Event, EventKind,
-    Job, JobId, JobStatus, Record, RowCounts, RunGroupId, Timestamp,
+    Build, Checkpoint, CheckpointKind, CheckpointStatus, CodeRows, DatasetRef, DatasetVersion, Event,
+    EventKind, Job, JobId, JobStatus, Record, RowCounts, RunGroupId, Timestamp,
 };
 
 /// The format, written down a second time.
@@ -83,8 +83,13 @@ fn a_job_has_its_bytes() {
         finished_at: Some(Timestamp::from_millis(1_700_000_060_000)),
         error: Some("row 7: no such host".to_owned()),
         process: 70_000,
+        build: Some(Build {
+            executable: "build id 3fa9".to_owned(),
+            compiler: "rustc 1.95.0".to_owned(),
+            target: "x86_64-unknown-linux-gnu".to_owned(),
+        }),
     };
-    let by_hand = Bytes::new(1, 1)
+    let fields = Bytes(Vec::new())
         .plain(&[0x11; 16])
         .text("nightly ☾")
         .some()
@@ -97,8 +102,20 @@ fn a_job_has_its_bytes() {
         .some()
         .text("row 7: no such host")
         .number(70_000)
+        .0;
+    let by_hand = Bytes::new(2, 1)
+        .plain(&fields)
+        .some()
+        .text("build id 3fa9")
+        .text("rustc 1.95.0")
+        .text("x86_64-unknown-linux-gnu")
         .sealed();
-    check(&job, include_bytes!("golden/job.v1"), &by_hand);
+    check(&job, include_bytes!("golden/job.v2"), &by_hand);
+
+    let earlier = include_bytes!("golden/job.v1");
+    assert_eq!(Bytes::new(1, 1).plain(&fields).sealed(), earlier);
+    let read = Job::from_bytes(earlier).unwrap();
+    assert_eq!(read, Job { build: None, ..job }, "version 1 knew of no build");
 }
 
 #[test]

@@ -28,6 +28,7 @@ pub(super) fn job(name: &str, predecessor: Option<JobId>) -> Job {
         finished_at: None,
         error: None,
         process: 4711,
+        build: None,
     }
 }
 

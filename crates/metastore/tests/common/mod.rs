@@ -30,6 +30,7 @@ pub fn job(number: u32, predecessor: Option<u32>) -> Job {
         finished_at: None,
         error: None,
         process: 4711,
+        build: None,
     }
 }
 

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rowmark_hashing::{ContentHash, hash_reader};
+use rowmark_hashing::{ContentHash, hash_reader, par_hash_reader};
 
 use super::{DataFile, Stamp};
+use crate::Error;
 
 const FIRST_LINE: &str = "rowmark file hashes 1 ";
 
@@ -54,6 +55,22 @@ impl FileHashes {
     #[must_use]
     pub fn open(path: impl Into<PathBuf>, clock: fn() -> SystemTime) -> Self {
         Self { path: path.into(), clock, known: Mutex::default() }
+    }
+
+    /// The content hash of a file, which is read only where it is not remembered in the state that it is in.
+    ///
+    /// # Errors
+    /// The file cannot be read, or changes while it is.
+    pub fn hash_file(&self, path: impl AsRef<Path>) -> Result<ContentHash, Error> {
+        let file = DataFile::open(path.as_ref())?;
+        if let Some(hash) = self.get(&file) {
+            return Ok(hash);
+        }
+        let begun = self.now();
+        let hash = par_hash_reader(file.file()?).map_err(|source| Error::read(&file.path, source))?;
+        file.verify()?;
+        self.put(&[(&file, hash)], begun);
+        Ok(hash)
     }
 
     pub(crate) fn now(&self) -> SystemTime {
