@@ -48,7 +48,8 @@ pub(crate) fn ready(at: &At) -> Answer {
 
 /// Computes what is missing.
 pub(crate) fn map(at: &At) -> Answer<Done> {
-    let mut connection = open(&database(&at.round))?;
+    let connection = open(&database(&at.round))?;
+    let mut insert = connection.prepare("INSERT OR REPLACE INTO results VALUES (?1, ?2, ?3, ?4, ?5, 1)")?;
     // Rows are read on a connection of their own: a cursor sees what was there when it began.
     let source = open(&database(&at.round))?;
     let mut missing = source.prepare(
@@ -62,13 +63,10 @@ pub(crate) fn map(at: &At) -> Answer<Done> {
             break;
         }
         let computed: Vec<Review> = rows.par_iter().map(Review::computed).collect();
-        let transaction = connection.transaction()?;
-        let mut insert =
-            transaction.prepare_cached("INSERT OR REPLACE INTO results VALUES (?1, ?2, ?3, ?4, ?5, 1)")?;
+        let transaction = connection.unchecked_transaction()?;
         for Review { id, author, stars, unix_time_ms, text } in computed {
             insert.execute((id as i64, author, stars, unix_time_ms, text))?;
         }
-        drop(insert);
         transaction.commit()?;
     }
     let rows: i64 = connection.query_row("SELECT count(*) FROM results WHERE done", (), |row| row.get(0))?;
