@@ -21,36 +21,40 @@ const CHECKPOINTS_PER_JOB: u64 = 10;
 const NAMES_MAX: u64 = 50_000;
 
 /// Writers of records that share a sync.
-const THREADS: u64 = 16;
+const THREADS: usize = 16;
 
 const STARTED: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// Makes the store; `at.rows` is its number of checkpoints.
 pub(crate) fn prepare(at: &At) -> Answer {
+    fill(at, at.rows.div_ceil(CHECKPOINTS_PER_JOB), at.rows)
+}
+
+/// Makes a store without checkpoints; `at.rows` is its number of jobs.
+pub(crate) fn prepare_jobs(at: &At) -> Answer {
+    fill(at, at.rows, 0)
+}
+
+fn fill(at: &At, jobs: u64, checkpoints: u64) -> Answer {
     let state = at.shared.join("state");
     drop(Session::builder().state_folder(&state).open()?);
-    let jobs: Vec<JobId> = (0..at.rows / CHECKPOINTS_PER_JOB).map(|_| JobId::new()).collect();
-    let checkpoints: Vec<Checkpoint> = (0..at.rows)
+    let jobs: Vec<JobId> = (0..jobs).map(|_| JobId::new()).collect();
+    let checkpoints: Vec<Checkpoint> = (0..checkpoints)
         .map(|index| checkpoint(jobs[index as usize % jobs.len()], index))
         .collect::<Answer<_>>()?;
 
     let metastore = SledMetastore::open(state.join("meta"))?;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS as usize)
-            .map(|thread| {
-                let (metastore, jobs, checkpoints) = (&metastore, &jobs, &checkpoints);
-                scope.spawn(move || -> Answer {
-                    for index in (thread..jobs.len()).step_by(THREADS as usize) {
-                        metastore
-                            .create_job(&job(jobs[index], index.checked_sub(1).map(|before| jobs[before])))?;
-                    }
-                    for checkpoint in checkpoints.iter().skip(thread).step_by(THREADS as usize) {
-                        metastore.get_or_create_checkpoint(checkpoint.clone())?;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
+        let write = |thread: usize| -> Answer {
+            for index in (thread..jobs.len()).step_by(THREADS) {
+                metastore.create_job(&job(jobs[index], index.checked_sub(1).map(|before| jobs[before])))?;
+            }
+            for checkpoint in checkpoints.iter().skip(thread).step_by(THREADS) {
+                metastore.get_or_create_checkpoint(checkpoint.clone())?;
+            }
+            Ok(())
+        };
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || write(thread))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().expect("the thread ended"))
     })?;
     tables(&FileWarehouse::open(state.join("tables"))?, &state.join("tables"), &checkpoints)
@@ -82,12 +86,23 @@ fn tables(warehouse: &FileWarehouse, folder: &std::path::Path, checkpoints: &[Ch
 
 /// Opens the store.
 pub(crate) fn open(at: &At) -> Answer<Done> {
+    open_with(at, CHECKPOINTS_PER_JOB.min(at.rows))
+}
+
+/// Opens the store without checkpoints.
+pub(crate) fn open_jobs(at: &At) -> Answer<Done> {
+    open_with(at, 0)
+}
+
+fn open_with(at: &At, checkpoints_per_job: u64) -> Answer<Done> {
     let session = Session::builder().state_folder(at.shared.join("state")).open()?;
-    // Had the tables and the records disagreed, checkpoints would be gone.
     let last = session.metastore().list_jobs()?.pop().ok_or("there are no jobs")?;
+    // Had the tables and the records disagreed, checkpoints would be gone.
     let found = session.metastore().list_checkpoints(last.id)?.len() as u64;
-    assert_eq!(found, CHECKPOINTS_PER_JOB, "nothing was taken away");
-    Ok(Done::rows(at.rows))
+    match found == checkpoints_per_job {
+        true => Ok(Done::rows(at.rows)),
+        false => Err(format!("the last job has {found} checkpoints").into()),
+    }
 }
 
 fn job(id: JobId, predecessor: Option<JobId>) -> Job {

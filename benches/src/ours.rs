@@ -1,6 +1,7 @@
 //! What rowmark does in each case.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,20 +28,15 @@ fn open_with(state: PathBuf, durability: Durability) -> Answer<Session> {
     Ok(builder.progress(ProgressDisplay::Off).open()?)
 }
 
-fn done(saved: &Saved) -> Done {
-    let calls = saved.report().steps().iter().map(|step| step.rows_computed).sum();
-    Done { calls: Some(calls), ..Done::rows(saved.rows()) }
-}
-
 /// Saves the rows of a case as a dataset.
 pub(crate) fn prepare<T: Sample>(at: &At) -> Answer {
-    save_rows::<T>(at, at.rows)
+    save_rows::<T>(at, 0..at.rows)
 }
 
-fn save_rows<T: Sample>(at: &At, rows: u64) -> Answer {
+fn save_rows<T: Sample>(at: &At, ids: impl Iterator<Item = u64>) -> Answer {
     let session = open(state(&at.shared))?;
-    let numbers = session.read_records((0..rows).collect::<Vec<u64>>());
-    numbers.map(udf!("make", |row: &u64| T::make(*row))).save(ROWS)?;
+    let ids = session.read_records(ids.collect::<Vec<u64>>());
+    ids.map(udf!("make", |id: &u64| T::make(*id))).save(ROWS)?;
     Ok(())
 }
 
@@ -69,7 +65,7 @@ fn copy(from: &Path, to: &Path, links: bool) -> Answer {
 pub(crate) fn map<T: Sample>(at: &At) -> Answer<Done> {
     let session = open(state(&at.round))?;
     let rows = session.read_dataset::<T>(ROWS, None)?;
-    Ok(done(&rows.map(udf!("computed", |row: &T| row.computed())).save("computed")?))
+    Ok(Done::rows(rows.map(udf!("computed", |row: &T| row.computed())).save("computed")?.rows()))
 }
 
 /// Three rows from each.
@@ -77,7 +73,7 @@ pub(crate) fn flat_map(at: &At) -> Answer<Done> {
     let session = open(state(&at.round))?;
     let rows = session.read_dataset::<Review>(ROWS, None)?;
     let thrice = udf!("thrice", |row: &Review| [row.clone(), row.computed(), row.clone()]);
-    Ok(done(&rows.flat_map(thrice).save("thrice")?))
+    Ok(Done::rows(rows.flat_map(thrice).save("thrice")?.rows()))
 }
 
 /// Rows for each group.
@@ -101,40 +97,48 @@ pub(crate) fn agg(at: &At) -> Answer<Done> {
 /// The row at which the process dies. No row has this number, but for [`crash_half_way`].
 static DIES_AT: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Runs until half of the rows are computed, and dies.
-pub(crate) fn crash_half_way(at: &At) -> Answer {
-    ready(at)?;
-    DIES_AT.store(at.rows / 2, Ordering::Relaxed);
-    map_unless_dead(at).map(drop)
+/// Calls of [`computed`], counted by each worker on a cache line of its own.
+static CALLS: [Calls; 64] = [const { Calls(AtomicU64::new(0)) }; 64];
+
+#[repr(align(64))]
+struct Calls(AtomicU64);
+
+/// The trivial UDF, which is counted and can end the process.
+#[rowmark::udf]
+fn computed(row: &Review) -> Review {
+    if row.id == DIES_AT.load(Ordering::Relaxed) {
+        std::process::abort();
+    }
+    let worker = rayon::current_thread_index().unwrap_or(0);
+    CALLS[worker % CALLS.len()].0.fetch_add(1, Ordering::Relaxed);
+    row.computed()
 }
 
-/// The trivial UDF, which can end the process.
-pub(crate) fn map_unless_dead(at: &At) -> Answer<Done> {
-    let session = open(state(&at.round))?;
-    let computed = udf!("computed", |row: &Review| {
-        if row.id == DIES_AT.load(Ordering::Relaxed) {
-            std::process::abort();
-        }
-        row.computed()
-    });
-    Ok(done(&session.read_dataset::<Review>(ROWS, None)?.map(computed).save("computed")?))
+/// Saves what [`computed`] makes of rows.
+fn save(rows: Chain<Review>) -> Answer<Done> {
+    let saved = rows.map(computed).save("computed")?;
+    let calls = CALLS.iter().map(|calls| calls.0.swap(0, Ordering::Relaxed)).sum();
+    let reported: u64 = saved.report().steps().iter().map(|step| step.rows_computed).sum();
+    if reported != calls {
+        return Err(format!("{calls} calls, but the report says {reported}").into());
+    }
+    Ok(Done::rows(saved.rows()).calls(calls))
 }
 
-/// Runs twice, so that the next run has nothing to do.
-pub(crate) fn run_twice(at: &At, run: fn(&At) -> Answer<Done>) -> Answer {
-    // What a round has of its own is here what all rounds share.
-    let at = At { shared: at.shared.clone(), round: at.shared.clone(), rows: at.rows };
-    run(&at)?;
-    let again = run(&at)?;
-    assert_eq!(again.calls, Some(0), "the second run calls nothing");
-    Ok(())
+/// The dataset.
+pub(crate) fn counted(at: &At) -> Answer<Done> {
+    save(open(state(&at.round))?.read_dataset::<Review>(ROWS, None)?)
 }
 
-pub(crate) fn map_values(at: &At) -> Answer<Done> {
+/// A file.
+pub(crate) fn counted_csv(at: &At) -> Answer<Done> {
+    save(open(state(&at.round))?.read_csv::<Review>(at.shared.join("rows.csv"))?)
+}
+
+/// Values in memory.
+pub(crate) fn counted_values(at: &At) -> Answer<Done> {
     let values: Vec<Review> = (0..at.rows).map(Review::make).collect();
-    let session = open(state(&at.round))?;
-    let computed = udf!("computed", |row: &Review| row.computed());
-    Ok(done(&session.read_records(values).map(computed).save("computed")?))
+    save(open(state(&at.round))?.read_records(values))
 }
 
 /// Writes the rows of a case as a file.
@@ -144,22 +148,23 @@ pub(crate) fn write_csv(at: &At) -> Answer {
     Ok(writer.flush()?)
 }
 
-pub(crate) fn map_csv(at: &At) -> Answer<Done> {
-    let session = open(state(&at.round))?;
-    let computed = udf!("computed", |row: &Review| row.computed());
-    Ok(done(&session.read_csv::<Review>(at.shared.join("rows.csv"))?.map(computed).save("computed")?))
+/// Runs twice, so that the next run has nothing to do.
+pub(crate) fn run_twice(at: &At, run: fn(&At) -> Answer<Done>) -> Answer {
+    (0..2).try_for_each(|_| run(&at.preparing()).map(drop))
 }
 
-/// How many rows are put behind those of a case: one in a hundred.
-pub(crate) fn appended(rows: u64) -> u64 {
-    rows / 100
+/// Runs until half of the rows are computed, and dies.
+pub(crate) fn crash_half_way(at: &At) -> Answer {
+    ready(at)?;
+    DIES_AT.store(at.rows / 2, Ordering::Relaxed);
+    counted(at).map(drop)
 }
 
-/// Computes all rows but the last hundredth, then saves the dataset with all of them.
-pub(crate) fn prepare_appended(at: &At) -> Answer {
-    save_rows::<Review>(at, at.rows - appended(at.rows))?;
-    map::<Review>(&At { shared: at.shared.clone(), round: at.shared.clone(), rows: at.rows })?;
-    save_rows::<Review>(at, at.rows)
+/// Computes all rows but some, then saves the dataset with those as well.
+pub(crate) fn prepare_without(at: &At, missing: Range<u64>) -> Answer {
+    save_rows::<Review>(at, (0..at.rows).filter(|id| !missing.contains(id)))?;
+    counted(&at.preparing())?;
+    save_rows::<Review>(at, 0..at.rows)
 }
 
 /// A function that waits, with every row durable.
@@ -169,5 +174,6 @@ pub(crate) fn wait(at: &At, row_ms: u64) -> Answer<Done> {
         std::thread::sleep(Duration::from_millis(row_ms));
         *row
     });
-    Ok(done(&session.read_records((0..at.rows).collect::<Vec<u64>>()).map(wait).save("waited")?))
+    let rows = session.read_records((0..at.rows).collect::<Vec<u64>>());
+    Ok(Done::rows(rows.map(wait).save("waited")?.rows()))
 }

@@ -25,7 +25,7 @@ pub(crate) struct Line {
     #[serde(skip)]
     calls: Option<u64>,
     #[serde(skip)]
-    missed: Vec<String>,
+    reached: String,
 }
 
 impl Line {
@@ -37,39 +37,49 @@ impl Line {
             let rows = if is_per_row { rival.rows as f64 / ours.rows as f64 } else { 1.0 };
             ratios.insert(name, Some(ours.seconds / rival.seconds * rows));
         }
-        let peak = |rival| figures.iter().find(|(name, _)| *name == rival).map(|(_, rival)| rival.peak_bytes);
         for target in &case.targets {
             if let Target::Ideal(_, seconds) = target {
                 ratios.insert("ideal", Some(ours.seconds / seconds));
             }
         }
-        let is_missed = |target: &&Target| match **target {
-            Target::AtMost(most, rival) => ratios[rival].is_some_and(|ratio| ratio > most),
-            Target::Faster(least, rival) => {
-                ratios.get(rival).copied().flatten().is_some_and(|ratio| ratio > 1.0 / least)
-            }
-            Target::Ideal(most, _) => ratios["ideal"].is_some_and(|ratio| ratio > most),
-            Target::Seconds(most) => ours.seconds > most,
-            Target::RowsPerSecond(least) => ours.rows_per_second() < least,
-            Target::PeakBytes(most) => ours.peak_bytes > most,
-            Target::Peak(most, rival) => {
-                peak(rival).is_some_and(|peak| ours.peak_bytes as f64 > most * peak as f64)
-            }
+        let ratio = |rival: &str| ratios.get(rival).copied().flatten();
+        let peak = |rival| figures.iter().find(|(name, _)| *name == rival).map(|(_, rival)| rival.peak_bytes);
+        // Nothing is known of a target whose rival was left out.
+        let is_reached = |target: &Target| match *target {
+            Target::AtMost(most, rival) => Some(ratio(rival)? <= most),
+            Target::Faster(least, rival) => Some(ratio(rival)? <= 1.0 / least),
+            Target::Ideal(most, _) => Some(ratio("ideal")? <= most),
+            Target::Seconds(most) => Some(ours.seconds <= most),
+            Target::RowsPerSecond(least) => Some(ours.rows_per_second() >= least),
+            Target::PeakBytes(most) => Some(ours.peak_bytes <= most),
+            Target::Peak(most, rival) => Some(ours.peak_bytes as f64 <= most * peak(rival)? as f64),
+            Target::Calls(calls) => Some(ours.calls == Some(calls)),
         };
-        let missed = case.targets.iter().filter(is_missed).map(ToString::to_string).collect();
-        let targets: Vec<String> = case.targets.iter().map(ToString::to_string).collect();
+        let those = |reached: Option<bool>| joined(case.targets.iter().filter(|&t| is_reached(t) == reached));
+        let (missed, unknown) = (those(Some(false)), those(None));
+        let reached = match (missed.as_str(), unknown.as_str()) {
+            ("", "") if case.targets.is_empty() => String::new(),
+            ("", "") => "yes".to_owned(),
+            ("", unknown) => format!("not known: {unknown}"),
+            (missed, "") => format!("not {missed}"),
+            (missed, unknown) => format!("not {missed}; not known: {unknown}"),
+        };
         Self {
             case: case.name,
             rows: ours.rows,
             seconds: ours.seconds,
             rows_per_second: ours.rows_per_second(),
             peak_bytes: ours.peak_bytes,
-            target: targets.join("; "),
+            target: joined(&case.targets),
             calls: ours.calls,
-            missed,
+            reached,
             ratios,
         }
     }
+}
+
+fn joined<'a>(targets: impl IntoIterator<Item = &'a Target>) -> String {
+    targets.into_iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for Target {
@@ -80,6 +90,7 @@ impl fmt::Display for Target {
             Self::Ideal(most, _) => write!(f, "≤ {most} × ideal"),
             Self::Seconds(most) => write!(f, "≤ {most} s"),
             Self::RowsPerSecond(least) => write!(f, "≥ {least} rows/s"),
+            Self::Calls(calls) => write!(f, "{calls} calls"),
             Self::PeakBytes(most) => write!(f, "peak ≤ {} MB", most / 1_000_000),
             Self::Peak(most, rival) => write!(f, "peak ≤ {most} × {rival}"),
         }
@@ -94,15 +105,10 @@ pub(crate) const HEAD: &str = "\
 /// A row of the table.
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { case, rows, seconds, rows_per_second, peak_bytes, target, ratios, calls, missed } = self;
+        let Self { case, rows, seconds, rows_per_second, peak_bytes, target, ratios, calls, reached } = self;
         let known = ratios.iter().filter_map(|(rival, ratio)| Some(format!("{rival} {}", digits((*ratio)?))));
         let (ratios, calls) =
             (known.collect::<Vec<_>>().join(", "), calls.map_or(String::new(), |n| n.to_string()));
-        let reached = match (target.as_str(), missed.as_slice()) {
-            ("", _) => String::new(),
-            (_, []) => "yes".to_owned(),
-            (_, missed) => format!("not {}", missed.join("; ")),
-        };
         let (seconds, peak) = (digits(*seconds), *peak_bytes as f64 / 1e6);
         write!(
             f,
@@ -115,4 +121,48 @@ impl fmt::Display for Line {
 fn digits(number: f64) -> String {
     let decimals = (2 - number.abs().max(1e-9).log10().floor() as i32).max(0) as usize;
     format!("{number:.decimals$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::side::{Done, Side};
+
+    fn figures(rows: u64, seconds: f64) -> Figures {
+        Figures { rows, stored: rows, calls: None, seconds, peak_bytes: 1 << 20 }
+    }
+
+    fn side(name: &'static str) -> Side {
+        Side::new(name, 0, |_| Ok(Done::default()))
+    }
+
+    #[test]
+    fn a_line_tells_ratios_of_time_and_what_was_reached() {
+        let case = Case::new("map", "", [side("rowmark"), side("limit"), side("datachain").per_row()])
+            .reaching([
+                Target::AtMost(1.6, "limit"),
+                Target::Faster(40.0, "datachain"),
+                Target::Faster(4.0, "by_hand"),
+            ]);
+        let measured =
+            [("rowmark", figures(128, 4.0)), ("limit", figures(128, 2.0)), ("datachain", figures(16, 64.0))];
+        let line = Line::new(&case, &measured);
+        let json = serde_json::json!({
+            "case": "map",
+            "rows": 128,
+            "seconds": 4.0,
+            "rows_per_second": 32.0,
+            "peak_bytes": 1 << 20,
+            "target": "≤ 1.6 × limit; ≥ 40 × as fast as datachain; ≥ 4 × as fast as by_hand",
+            // An eighth of the rows in sixteen times the time.
+            "ratios": { "limit": 2.0, "by_hand": null, "datachain": 1.0 / 128.0 },
+        });
+        assert_eq!(serde_json::to_value(&line).unwrap(), json);
+        assert_eq!(line.reached, "not ≤ 1.6 × limit; not known: ≥ 4 × as fast as by_hand");
+    }
+
+    #[test]
+    fn numbers_have_three_digits_that_count() {
+        assert_eq!([1234.4, 12.34, 0.012_34].map(digits), ["1234", "12.3", "0.0123"]);
+    }
 }

@@ -15,6 +15,13 @@ pub(crate) struct At {
     pub(crate) rows: u64,
 }
 
+impl At {
+    /// Where what a round makes is what all rounds share.
+    pub(crate) fn preparing(&self) -> Self {
+        Self { shared: self.shared.clone(), round: self.shared.clone(), rows: self.rows }
+    }
+}
+
 /// What a side did.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Done {
@@ -30,6 +37,10 @@ pub(crate) struct Done {
 impl Done {
     pub(crate) fn rows(rows: u64) -> Self {
         Self { rows, ..Self::default() }
+    }
+
+    pub(crate) fn calls(self, calls: u64) -> Self {
+        Self { calls: Some(calls), ..self }
     }
 }
 
@@ -106,6 +117,8 @@ pub(crate) enum Target {
     Seconds(f64),
     RowsPerSecond(f64),
     PeakBytes(u64),
+    /// How often the UDF is called.
+    Calls(u64),
     /// Memory, as a multiple of a rival's.
     Peak(f64, &'static str),
 }
@@ -117,4 +130,14 @@ pub(crate) struct Case {
     /// Ours, then its rivals.
     pub(crate) sides: Vec<Side>,
     pub(crate) targets: Vec<Target>,
+}
+
+impl Case {
+    pub(crate) fn new(name: &'static str, about: &'static str, sides: impl Into<Vec<Side>>) -> Self {
+        Self { name, about, sides: sides.into(), targets: Vec::new() }
+    }
+
+    pub(crate) fn reaching(self, targets: impl Into<Vec<Target>>) -> Self {
+        Self { targets: targets.into(), ..self }
+    }
 }
