@@ -1,192 +1,36 @@
-//! What a run costs over the rows themselves: each figure is a ratio against a rival, or a bound, of the same run.
+//! What is paid for a run, for each row of it, and for each row that is committed alone, where the function and the
+//! sink cost nothing.
 //!
-//! `cargo bench -p rowmark-executor`
+//! ```text
+//! cargo bench -p rowmark-executor --bench udf_overhead
+//! ```
 #![expect(clippy::unwrap_used, reason = "a benchmark")]
+
+mod sum;
 
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::iter::once;
-use std::marker::PhantomData;
-use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-use rowmark_executor::{Executor, FailedRow, Options, Progress, Sink, per_row};
-
-const ROWS: u64 = 10_000_000;
-const ROUNDS: usize = 9;
-const BATCH_ROWS: u64 = 8192;
-const ROW_NS: f64 = 50.0;
-const LARGE: usize = 1 << 20;
+use criterion::{Criterion, Throughput};
+use rowmark_executor::{Durability, Executor, Options, Progress, per_row};
+use sum::Sum;
 
 fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
     let executor = Executor::new(0).unwrap();
-    println!("{} workers, best of {ROUNDS} rounds", executor.threads());
-    cheap_rows(&executor);
-    slow_rows();
-    large_rows();
-}
-
-/// Ten million rows of about 50 ns against a plain `rayon` loop with the same batches and the same sink.
-fn cheap_rows(executor: &Executor) {
-    let rounds = (1..).find(|&rounds| row_ns(rounds) >= ROW_NS).unwrap();
-    let row_ns = row_ns(rounds);
-    let (mut plain, mut run) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let begun = Instant::now();
-        let sum = Mutex::new(Sum(0));
-        executor.pool().install(|| {
-            (0..ROWS.div_ceil(BATCH_ROWS)).into_par_iter().for_each(|batch| {
-                let range = batch * BATCH_ROWS..ROWS.min((batch + 1) * BATCH_ROWS);
-                let rows = range.clone().map(|row| mixed(row, rounds)).collect();
-                sum.lock().unwrap().append((range, rows)).unwrap();
-            });
-        });
-        plain.push(begun.elapsed());
-        let begun = Instant::now();
-        let mut by_run = Sum(0);
-        executor
-            .run(
-                once(0..ROWS),
-                &per_row(|row| Ok::<_, Infallible>(mixed(row, rounds))),
-                &mut by_run,
-                &Progress::new(ROWS, 0),
-                &Options::default().batch_rows_max(BATCH_ROWS),
-            )
-            .unwrap();
-        run.push(begun.elapsed());
-        assert_eq!(sum.into_inner().unwrap().0, by_run.0);
-    }
-    let (plain, run) = (best(plain), best(run));
-    println!(
-        "10 000 000 rows of {row_ns:.0} ns: {run:.2?}, a plain rayon loop {plain:.2?}, ratio {:.2}",
-        run.as_secs_f64() / plain.as_secs_f64()
-    );
-}
-
-/// Fifty rows that wait 20 ms each against the time that they must take.
-fn slow_rows() {
-    const ROW: Duration = Duration::from_millis(20);
-    for workers in [2, 8] {
-        let executor = Executor::new(workers).unwrap();
-        let task = per_row(|row| {
-            std::thread::sleep(ROW);
-            Ok::<_, Infallible>(row)
-        });
-        let begun = Instant::now();
-        executor.run(once(0..50), &task, &mut Sum(0), &Progress::new(50, 0), &Options::default()).unwrap();
-        let (run, ideal) = (begun.elapsed(), ROW * 50u32.div_ceil(workers as u32));
-        println!(
-            "50 rows of 20 ms, {workers} workers: {run:.2?}, ideally {ideal:.2?}, ratio {:.2}",
-            run.as_secs_f64() / ideal.as_secs_f64()
-        );
-    }
-}
-
-/// Rows of 1 MiB with a fast and a slow sink: the most bytes that were alive against the bound.
-fn large_rows() {
-    for pause in [Duration::ZERO, Duration::from_millis(20)] {
-        let executor = Executor::new(2).unwrap();
-        let (live, peak) = (AtomicU64::new(0), AtomicU64::new(0));
-        let task = per_row(|_| Ok::<_, Infallible>(Large::new(&live, &peak))).row_bytes(|_| LARGE as u64);
-        let options = Options::default();
-        let mut sink = Slow(pause, PhantomData);
-        executor.run(once(0..400), &task, &mut sink, &Progress::new(400, 0), &options).unwrap();
-        let bound = 2 * (2 + 2) * options.batch_bytes_max;
-        println!(
-            "400 rows of 1 MiB, 2 workers, a batch takes the sink {pause:?}: peak {} MiB, bound {} MiB, ratio {:.2}",
-            peak.load(Ordering::Relaxed) >> 20,
-            bound >> 20,
-            peak.load(Ordering::Relaxed) as f64 / bound as f64
-        );
-    }
-}
-
-/// Some work on four numbers at a time, as a hash function does.
-fn mixed(row: u64, rounds: u32) -> u64 {
-    let lanes = (0..rounds).fold([row, row + 1, row + 2, row + 3], |lanes, _| {
-        lanes.map(|lane| (lane ^ (lane >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9))
-    });
-    lanes.into_iter().fold(0, |sum, lane| sum ^ lane)
-}
-
-/// What a row of so many rounds takes on one thread at best.
-fn row_ns(rounds: u32) -> f64 {
-    const SAMPLE: u64 = 100_000;
-    let sample = |_| {
-        let begun = Instant::now();
-        (0..SAMPLE).for_each(|row| _ = black_box(mixed(row, rounds)));
-        begun.elapsed()
+    let run = |rows: u64, options: &Options| {
+        let (task, mut sum) = (per_row(|row| Ok::<_, Infallible>(black_box(row))), Sum(0));
+        executor.run(once(0..rows), &task, &mut sum, &Progress::new(rows, 0), options).unwrap();
+        assert_eq!(sum.0, rows * (rows - 1) / 2);
     };
-    best((0..20).map(sample).collect()).as_nanos() as f64 / SAMPLE as f64
-}
-
-fn best(times: Vec<Duration>) -> Duration {
-    times.into_iter().min().unwrap()
-}
-
-/// Adds up what it is given.
-struct Sum(u64);
-
-impl Sink for Sum {
-    type Batch = (Range<u64>, Vec<u64>);
-    type Failure = Infallible;
-    type Error = Infallible;
-
-    fn append(&mut self, (_, rows): Self::Batch) -> Result<u64, Infallible> {
-        self.0 = rows.iter().fold(self.0, |sum, row| sum.wrapping_add(*row));
-        Ok(rows.len() as u64)
-    }
-
-    fn record(&mut self, failed: FailedRow<Infallible>) -> Result<(), Infallible> {
-        panic!("{failed:?}")
-    }
-
-    fn commit(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
-
-/// A row of [`LARGE`] bytes that counts itself while it lives.
-struct Large<'a> {
-    live: &'a AtomicU64,
-    bytes: Vec<u8>,
-}
-
-impl<'a> Large<'a> {
-    fn new(live: &'a AtomicU64, peak: &AtomicU64) -> Self {
-        let now = live.fetch_add(LARGE as u64, Ordering::Relaxed) + LARGE as u64;
-        peak.fetch_max(now, Ordering::Relaxed);
-        Self { live, bytes: black_box(vec![1; LARGE]) }
-    }
-}
-
-impl Drop for Large<'_> {
-    fn drop(&mut self) {
-        self.live.fetch_sub(self.bytes.len() as u64, Ordering::Relaxed);
-    }
-}
-
-/// Takes a while for each batch.
-struct Slow<'a>(Duration, PhantomData<Large<'a>>);
-
-impl<'a> Sink for Slow<'a> {
-    type Batch = (Range<u64>, Vec<Large<'a>>);
-    type Failure = Infallible;
-    type Error = Infallible;
-
-    fn append(&mut self, (_, rows): Self::Batch) -> Result<u64, Infallible> {
-        std::thread::sleep(self.0);
-        Ok(rows.len() as u64)
-    }
-
-    fn record(&mut self, failed: FailedRow<Infallible>) -> Result<(), Infallible> {
-        panic!("{failed:?}")
-    }
-
-    fn commit(&mut self) -> Result<(), Infallible> {
-        Ok(())
-    }
+    let (grouped, alone) = (Options::default(), Options::default().durability(Durability::EveryRow));
+    let mut group = criterion.benchmark_group("udf_overhead");
+    group.bench_function("a run of one row", |bencher| bencher.iter(|| run(1, &grouped)));
+    group.throughput(Throughput::Elements(1_000_000));
+    group.bench_function("rows", |bencher| bencher.iter(|| run(1_000_000, &grouped)));
+    group.throughput(Throughput::Elements(10_000));
+    group.bench_function("rows committed alone", |bencher| bencher.iter(|| run(10_000, &alone)));
+    group.finish();
+    criterion.final_summary();
 }

@@ -1,13 +1,15 @@
 //! Tables against plain files: ratios to the same Arrow IPC bytes, written and read in the same run.
 //!
 //! ```text
-//! cargo bench --bench stores [--features lz4,zstd]
+//! cargo bench -p rowmark-warehouse --bench limits [--features lz4,zstd]
 //! ```
 //!
 //! Each figure with a bound is followed by it. The plain rivals are Arrow's own stream writer and reader, with as many
 //! syncs; bytes that were encoded before, which cost a file system and nothing else, are the limit below them.
+//! With `--test` it runs once and on little.
 
-use std::error::Error;
+mod tables;
+
 use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::Path;
@@ -17,62 +19,56 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use rowmark_hashing::ContentHash;
-use rowmark_rows::{RowRange, RowRanges, RowSchema};
-use rowmark_warehouse::{
-    CodeId, Compression, DatasetName, FileWarehouse, Seal, Table, TableName, TableWriter, Warehouse,
-};
-use serde::{Deserialize, Serialize};
+use rowmark_rows::{RowRange, RowSchema};
+use rowmark_warehouse::{CodeId, Compression, FileWarehouse, Table, Warehouse as _};
+use tables::{Answer, BATCH_ROWS, Review, append_commit, dataset, encode, seal};
 
-const BATCH_ROWS: u64 = 4_096;
-const BATCHES: u64 = 245;
-const ROWS: u64 = BATCHES * BATCH_ROWS;
-const MANY_ROWS: u64 = 10_000_000;
-const ROUNDS: usize = 5;
-
-type Answer<T> = Result<T, Box<dyn Error>>;
-
-#[derive(Serialize, Deserialize)]
-struct Review {
-    id: u64,
-    stars: f32,
-    score: Option<f64>,
-    label: String,
-    text: String,
-}
-
-fn main() -> Answer<()> {
-    let folder = tempfile::tempdir()?;
+fn main() -> Answer {
+    let (batches, rows_many, rounds) = if is_trial() { (2, 100_000, 1) } else { (245, 10_000_000, 5) };
+    // Beside the build and not in the system's folder for temporary files, which may be memory.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let schema = RowSchema::of::<Review>()?;
     // It is first, so that no memory that was freed before hides what it takes.
-    many_rows(folder.path(), &schema)?;
-    let batches: Vec<RecordBatch> =
-        (0..BATCHES).map(|batch| encode(&schema, batch)).collect::<Result<_, _>>()?;
-    against_plain_files(folder.path(), &schema, &batches)?;
+    many_rows(folder.path(), &schema, rows_many)?;
+    let batches: Vec<RecordBatch> = (0..batches)
+        .map(|batch| encode(&schema, RowRange::new(batch * BATCH_ROWS, (batch + 1) * BATCH_ROWS)))
+        .collect::<Answer<_>>()?;
+    against_plain_files(folder.path(), &schema, &batches, rounds)?;
     compressed(folder.path(), &schema, &batches)
 }
 
-fn against_plain_files(folder: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Answer<()> {
+/// Whether this was not started as a benchmark, or with `--test`.
+fn is_trial() -> bool {
+    let has = |name: &str| std::env::args().any(|argument| argument == name);
+    has("--test") || !has("--bench")
+}
+
+fn against_plain_files(folder: &Path, schema: &RowSchema, batches: &[RecordBatch], rounds: usize) -> Answer {
     let warehouse = FileWarehouse::open(folder.join("tables"))?;
     let (name, plain) = (dataset("bench")?, folder.join("plain.arrows"));
+    let rows = batches.len() as u64 * BATCH_ROWS;
     let encoded = encoded_batches(schema, batches)?;
     let (mut tables, mut files, mut bytes_only) = (Vec::new(), Vec::new(), Vec::new());
     let (mut scans, mut reads, mut verified) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         warehouse.drop(&name)?;
-        tables.push(timed(|| write_table(&warehouse, &name, schema, batches))?);
+        tables.push(timed(|| append_commit(&mut *warehouse.create(&name, schema, b"")?, batches))?);
         files.push(timed(|| write_stream(&plain, schema, batches))?);
         bytes_only.push(timed(|| write_bytes(&folder.join("bytes"), &encoded))?);
-        verified.push(timed(|| warehouse.open_table(&name))?);
+        verified.push(timed(|| Ok(warehouse.open_table(&name)?))?);
         let table = seal(warehouse.resume(&name)?)?;
-        scans.push(timed(|| scan(&table))?);
-        reads.push(timed(|| read_stream(&plain))?);
+        scans.push(timed(|| all(rows, scan(&table)?))?);
+        reads.push(timed(|| all(rows, read_stream(&plain)?))?);
     }
 
     let mebibytes = std::fs::metadata(&plain)?.len() >> 20;
     println!(
-        "{ROWS} rows, batches of {BATCH_ROWS}, {mebibytes} MiB of Arrow IPC, medians of {ROUNDS} rounds"
+        "{rows} rows, batches of {BATCH_ROWS}, {mebibytes} MiB of Arrow IPC, medians of {rounds} rounds"
     );
     let (table, file, bytes) = (median(tables), median(files), median(bytes_only));
+    let line = |what: &str, time: Duration| {
+        println!("  {what}: {time:.1?}, {:.2} million rows/s", rows as f64 / time.as_secs_f64() / 1e6);
+    };
     line("append, commit each batch", table);
     line("Arrow stream writer, sync each batch", file);
     line("the same bytes, encoded before, sync each batch", bytes);
@@ -87,7 +83,7 @@ fn against_plain_files(folder: &Path, schema: &RowSchema, batches: &[RecordBatch
 }
 
 /// Sizes and times of compressed tables, as ratios to the plain table.
-fn compressed(folder: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Answer<()> {
+fn compressed(folder: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Answer {
     let kinds: &[(&str, Compression)] = &[
         ("plain", Compression::None),
         #[cfg(feature = "lz4")]
@@ -99,7 +95,7 @@ fn compressed(folder: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Ans
     for (kind, compression) in kinds {
         let warehouse = FileWarehouse::open(folder.join(kind))?.with_compression(*compression);
         let name = dataset("bench")?;
-        let written = timed(|| write_table(&warehouse, &name, schema, batches))?;
+        let written = timed(|| append_commit(&mut *warehouse.create(&name, schema, b"")?, batches))?;
         let table = seal(warehouse.resume(&name)?)?;
         let scanned = timed(|| scan(&table))?;
         let bytes = warehouse.size_bytes(&name)?.unwrap_or(0);
@@ -115,16 +111,17 @@ fn compressed(folder: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Ans
 }
 
 /// Writes, scans, renames and copies a large table, and measures its memory.
-fn many_rows(folder: &Path, schema: &RowSchema) -> Answer<()> {
+fn many_rows(folder: &Path, schema: &RowSchema, rows: u64) -> Answer {
     let warehouse = FileWarehouse::open(folder.join("many"))?;
     let (name, renamed) = (dataset("many")?, dataset("renamed")?);
-    let batch = encode(schema, 0)?;
+    let batch = encode(schema, RowRange::new(0, BATCH_ROWS))?;
     let before = resident_kib();
     let mut writer = warehouse.create(&name, schema, b"")?;
+    let code = CodeId::new(ContentHash::from_bytes([1; 32]));
     let (mut next, mut peak) = (0, before);
-    while next < MANY_ROWS {
-        let end = (next + BATCH_ROWS).min(MANY_ROWS);
-        writer.append(RowRange::new(next, end), code(), &batch.slice(0, (end - next) as usize))?;
+    while next < rows {
+        let end = (next + BATCH_ROWS).min(rows);
+        writer.append(RowRange::new(next, end), code, &batch.slice(0, (end - next) as usize))?;
         if (next / BATCH_ROWS).is_multiple_of(64) {
             writer.commit()?;
         }
@@ -132,54 +129,34 @@ fn many_rows(folder: &Path, schema: &RowSchema) -> Answer<()> {
         peak = peak.max(resident_kib());
     }
     let table = seal(writer)?;
-    println!("{MANY_ROWS} rows, {} MiB", warehouse.size_bytes(&name)?.unwrap_or(0) >> 20);
+    println!("{rows} rows, {} MiB", warehouse.size_bytes(&name)?.unwrap_or(0) >> 20);
     println!("  memory above the start: {} MiB while writing (bound 64)", (peak - before) >> 10);
+    assert!(peak - before <= 64 << 10, "memory while writing is bounded");
     peak = before;
     for batch in table.scan() {
         drop(batch?);
         peak = peak.max(resident_kib());
     }
     println!("  memory above the start: {} MiB while scanning (bound 64)", (peak - before) >> 10);
-    println!("  rename: {:?} (bound 10 ms)", timed(|| warehouse.rename(&name, &renamed))?);
-    println!("  copy: {:?} (bound 10 ms)", timed(|| warehouse.copy(&renamed, &name))?);
-    println!("  open: {:?}", timed(|| warehouse.open_table(&name))?);
+    assert!(peak - before <= 64 << 10, "memory while scanning is bounded");
+    println!("  rename: {:?} (bound 10 ms)", timed(|| Ok(warehouse.rename(&name, &renamed)?))?);
+    println!("  copy: {:?} (bound 10 ms)", timed(|| Ok(warehouse.copy(&renamed, &name)?))?);
+    println!("  open: {:?}", timed(|| Ok(warehouse.open_table(&name)?))?);
     Ok(())
 }
 
-fn write_table(
-    warehouse: &dyn Warehouse,
-    name: &TableName,
-    schema: &RowSchema,
-    batches: &[RecordBatch],
-) -> Result<(), rowmark_warehouse::Error> {
-    let mut writer = warehouse.create(name, schema, b"")?;
-    for (start, batch) in (0..).step_by(BATCH_ROWS as usize).zip(batches) {
-        writer.append(RowRange::new(start, start + BATCH_ROWS), code(), batch)?;
-        writer.commit()?;
-    }
-    Ok(())
-}
-
-fn seal(writer: Box<dyn TableWriter>) -> Result<Table, rowmark_warehouse::Error> {
-    let (rows_in, failed) = (writer.processed().rows(), RowRanges::new());
-    let (content_hash, record) = (ContentHash::from_bytes([0; 32]), Vec::new());
-    writer.seal(Seal { rows_in, failed, content_hash, record })
-}
-
-fn scan(table: &Table) -> Result<(), rowmark_warehouse::Error> {
+fn scan(table: &Table) -> Answer<u64> {
     let rows: usize = table.scan().map(|batch| batch.map(|batch| batch.num_rows())).sum::<Result<_, _>>()?;
-    assert_eq!(rows as u64, ROWS);
-    Ok(())
+    Ok(rows as u64)
 }
 
-fn read_stream(path: &Path) -> Answer<()> {
+fn read_stream(path: &Path) -> Answer<u64> {
     let reader = StreamReader::try_new(BufReader::with_capacity(1 << 16, File::open(path)?), None)?;
     let rows: usize = reader.map(|batch| batch.map(|batch| batch.num_rows())).sum::<Result<_, _>>()?;
-    assert_eq!(rows as u64, ROWS);
-    Ok(())
+    Ok(rows as u64)
 }
 
-fn write_stream(path: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Answer<()> {
+fn write_stream(path: &Path, schema: &RowSchema, batches: &[RecordBatch]) -> Answer {
     let file = File::create(path)?;
     let mut writer =
         StreamWriter::try_new_with_options(std::io::BufWriter::new(&file), schema.arrow(), options()?)?;
@@ -202,7 +179,7 @@ fn encoded_batches(schema: &RowSchema, batches: &[RecordBatch]) -> Answer<Vec<Ve
     Ok(encoded)
 }
 
-fn write_bytes(path: &Path, encoded: &[Vec<u8>]) -> std::io::Result<()> {
+fn write_bytes(path: &Path, encoded: &[Vec<u8>]) -> Answer {
     let mut file = File::create(path)?;
     for bytes in encoded {
         file.write_all(bytes)?;
@@ -215,31 +192,15 @@ fn options() -> Answer<IpcWriteOptions> {
     Ok(IpcWriteOptions::try_new(8, false, arrow_ipc::MetadataVersion::V5)?)
 }
 
-fn encode(schema: &RowSchema, batch: u64) -> Result<RecordBatch, rowmark_rows::Error> {
-    let rows: Vec<Review> = (batch * BATCH_ROWS..(batch + 1) * BATCH_ROWS)
-        .map(|id| Review {
-            id,
-            stars: (id % 5) as f32,
-            score: (id % 3 > 0).then_some(id as f64 / 7.0),
-            label: ["positive", "negative", "neutral"][(id % 3) as usize].to_owned(),
-            text: format!("{id}: the quick brown fox jumps over the lazy dog, and says so in a review"),
-        })
-        .collect();
-    schema.encode(&rows)
-}
-
-fn dataset(name: &str) -> Result<TableName, rowmark_warehouse::Error> {
-    Ok(TableName::dataset(DatasetName::new(name)?, 1))
-}
-
-fn code() -> CodeId {
-    CodeId::new(ContentHash::from_bytes([1; 32]))
-}
-
-fn timed<T, E>(run: impl FnOnce() -> Result<T, E>) -> Result<Duration, E> {
+fn timed<T>(run: impl FnOnce() -> Answer<T>) -> Answer<Duration> {
     let start = Instant::now();
     run()?;
     Ok(start.elapsed())
+}
+
+fn all(rows: u64, read: u64) -> Answer {
+    assert_eq!(read, rows, "all rows are read");
+    Ok(())
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -249,10 +210,6 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn ratio(time: Duration, other: Duration) -> f64 {
     time.as_secs_f64() / other.as_secs_f64()
-}
-
-fn line(what: &str, time: Duration) {
-    println!("  {what}: {time:.1?}, {:.2} million rows/s", ROWS as f64 / time.as_secs_f64() / 1e6);
 }
 
 /// The memory that the process holds, where the system tells it.

@@ -1,9 +1,14 @@
-//! Prints how fast rows are hashed, as ratios to plain SHA-256 over the same bytes in the same run, and how
-//! much memory streams of different lengths need.
+//! How fast rows are hashed, as ratios to plain SHA-256 over the same bytes in the same run, and how much memory
+//! streams of different lengths need.
+//!
+//! ```text
+//! cargo bench -p rowmark-hashing --bench limits
+//! ```
 //!
 //! Rows: one million of about 100 encoded bytes, five fields; reviews are numbers and a text, contacts mostly texts.
 //! Each figure is the best of several interleaved rounds. Memory: this program runs itself, streams rows that are made
-//! on the way, and reads its own peak (`VmHWM`).
+//! on the way, and reads its own peak (`VmHWM`). With `--test` it runs once and on
+//! little, and checks what it checks.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,8 +17,6 @@ use rowmark_hashing::{ContentHash, ContentHasher, encode, hash_rows};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-const ROWS: u64 = 1_000_000;
-const ROUNDS: usize = 9;
 const STREAM_ARGUMENT: &str = "--stream-rows";
 
 #[derive(Serialize)]
@@ -79,20 +82,27 @@ fn main() {
     if let Some(position) = arguments.iter().position(|argument| argument == STREAM_ARGUMENT) {
         return stream(arguments[position + 1].parse().expect("a number of rows"));
     }
-    speed("reviews", review);
-    speed("contacts", contact);
-    memory();
+    let (rows, rounds, streamed) =
+        if is_trial() { (10_000, 1, "1000000") } else { (1_000_000, 9, "10000000") };
+    speed("reviews", (0..rows).map(review).collect(), rounds);
+    speed("contacts", (0..rows).map(contact).collect(), rounds);
+    memory("100000", streamed);
 }
 
-fn speed<T: Serialize + Sync>(name: &str, row: impl Fn(u64) -> T) {
-    let rows: Vec<T> = (0..ROWS).map(row).collect();
+/// Whether this was not started as a benchmark, or with `--test`.
+fn is_trial() -> bool {
+    let has = |name: &str| std::env::args().any(|argument| argument == name);
+    has("--test") || !has("--bench")
+}
+
+fn speed<T: Serialize + Sync>(name: &str, rows: Vec<T>, rounds: usize) {
     let encoded = encode(&rows).expect("plain rows");
     let bytes = encoded.len();
-    println!("{name}: {ROWS} rows of {:.0} encoded bytes", bytes as f64 / ROWS as f64);
+    println!("{name}: {} rows of {:.0} encoded bytes", rows.len(), bytes as f64 / rows.len() as f64);
     let expected = hash_rows(&rows).expect("plain rows");
     let check = |hash: ContentHash| assert_eq!(hash, expected);
     let mut best = [Duration::MAX; 4];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let mut time = |index: usize, work: &dyn Fn()| {
             let start = Instant::now();
             work();
@@ -145,17 +155,17 @@ fn stream(rows: u64) {
     println!("{}", peak.map_or("unknown", |peak| peak.trim().trim_end_matches(" kB")));
 }
 
-fn memory() {
+fn memory(few: &str, many: &str) {
     let program = std::env::current_exe().expect("this program has a path");
     let peak_kib = |rows: &str| {
         let output = std::process::Command::new(&program).args([STREAM_ARGUMENT, rows]).output();
         let output = String::from_utf8(output.expect("this program runs").stdout).expect("text");
-        output.trim().parse::<u64>().ok()
+        output.trim().parse::<i64>().ok()
     };
-    let (Some(few), Some(many)) = (peak_kib("100000"), peak_kib("10000000")) else {
-        println!("peak memory: not known on this system");
-        return;
+    let (Some(peak_few), Some(peak_many)) = (peak_kib(few), peak_kib(many)) else {
+        return println!("peak memory: not known on this system");
     };
-    println!("peak memory, 100 thousand rows streamed: {few} KiB");
-    println!("peak memory, 10 million rows streamed:   {many} KiB ({:+} KiB)", many as i64 - few as i64);
+    let more = peak_many - peak_few;
+    println!("peak memory, rows streamed: {few}: {peak_few} KiB, {many}: {peak_many} KiB ({more:+} KiB)");
+    assert!(more < 1024, "memory grows with the number of rows");
 }

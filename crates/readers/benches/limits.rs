@@ -2,14 +2,17 @@
 //! plain SHA-256 on all cores. Both sides take turns; medians and their ratio are printed.
 //!
 //! ```text
-//! cargo bench -p rowmark-readers --features parquet
+//! cargo bench -p rowmark-readers --bench limits --features parquet
 //! ```
+//!
+//! With `--test` it runs once and on little; that both sides read the same is checked all the same.
 
 use std::error::Error;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -20,10 +23,25 @@ use sha2::{Digest as _, Sha256};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const ROUNDS: usize = 5;
-const ROWS: u64 = 500_000;
 const LEASE_ROWS: u64 = 8192;
-const HASHED_BYTES: usize = 1 << 30;
+
+/// How much is read, and how often.
+struct Extent {
+    rounds: usize,
+    rows: u64,
+    hashed_bytes: usize,
+}
+
+static EXTENT: LazyLock<Extent> = LazyLock::new(|| match is_trial() {
+    true => Extent { rounds: 1, rows: 20_000, hashed_bytes: 1 << 22 },
+    false => Extent { rounds: 5, rows: 500_000, hashed_bytes: 1 << 30 },
+});
+
+/// Whether this was not started as a benchmark, or with `--test`.
+fn is_trial() -> bool {
+    let has = |name: &str| std::env::args().any(|argument| argument == name);
+    has("--test") || !has("--bench")
+}
 
 #[derive(Serialize, Deserialize)]
 struct Review {
@@ -75,7 +93,7 @@ fn compare<T: PartialEq + std::fmt::Debug>(
     ours: impl Fn() -> Result<T>,
 ) -> Result<()> {
     let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..EXTENT.rounds {
         let (bare_time, bare_result) = time(&bare)?;
         let (our_time, our_result) = time(&ours)?;
         assert_eq!(bare_result, our_result);
@@ -97,14 +115,14 @@ fn csv_and_json(folder: &Path) -> Result<()> {
     let (csv_path, json_path) = (folder.join("reviews.csv"), folder.join("reviews.jsonl"));
     let mut csv_writer = csv::Writer::from_path(&csv_path)?;
     let mut json_writer = std::io::BufWriter::new(File::create(&json_path)?);
-    for id in 0..ROWS {
+    for id in 0..EXTENT.rows {
         csv_writer.serialize(review(id))?;
         serde_json::to_writer(&mut json_writer, &review(id))?;
         json_writer.write_all(b"\n")?;
     }
     csv_writer.flush()?;
     json_writer.flush()?;
-    let million_rows = (ROWS as f64 / 1e6, "M rows");
+    let million_rows = (EXTENT.rows as f64 / 1e6, "M rows");
     let bare_csv = || {
         let mut sum = 0;
         for row in csv::Reader::from_path(&csv_path)?.deserialize() {
@@ -137,8 +155,8 @@ fn parquet(folder: &Path) -> Result<()> {
     let path = folder.join("reviews.parquet");
     let schema = RowSchema::of::<Review>()?;
     let mut writer = ArrowWriter::try_new(File::create(&path)?, schema.arrow().clone(), None)?;
-    for start in (0..ROWS).step_by(50_000) {
-        let rows: Vec<Review> = (start..start + 50_000).map(review).collect();
+    for start in (0..EXTENT.rows).step_by(50_000) {
+        let rows: Vec<Review> = (start..EXTENT.rows.min(start + 50_000)).map(review).collect();
         writer.write(&schema.encode(&rows)?)?;
     }
     writer.close()?;
@@ -152,7 +170,7 @@ fn parquet(folder: &Path) -> Result<()> {
         }
         Ok(sum)
     };
-    compare("Parquet", (ROWS as f64 / 1e6, "M rows"), bare, || {
+    compare("Parquet", (EXTENT.rows as f64 / 1e6, "M rows"), bare, || {
         by_source(&ParquetSource::open(&path, ColumnarOptions::new())?)
     })
 }
@@ -169,7 +187,7 @@ fn hashing(folder: &Path) -> Result<()> {
     let mut file = File::create(&path)?;
     file.write_all(b"n\n")?;
     let block: Vec<u8> = (0u32..1 << 18).flat_map(|n| format!("{n:07}\n").into_bytes()).collect();
-    for _ in 0..HASHED_BYTES / block.len() {
+    for _ in 0..EXTENT.hashed_bytes / block.len() {
         file.write_all(&block)?;
     }
     drop(file);
@@ -177,11 +195,11 @@ fn hashing(folder: &Path) -> Result<()> {
     struct Number {
         n: u64,
     }
-    let gigabytes = (HASHED_BYTES as f64 / 1e9, "GB");
+    let gigabytes = (EXTENT.hashed_bytes as f64 / 1e9, "GB");
     let bare = || {
         // Parts of a file that do not depend on each other, each hashed by its thread.
         let threads = rayon::current_num_threads() as u64;
-        let part = (HASHED_BYTES as u64).div_ceil(threads);
+        let part = (EXTENT.hashed_bytes as u64).div_ceil(threads);
         let hash = |thread: u64| -> std::io::Result<()> {
             let mut file = File::open(&path)?;
             std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(thread * part))?;
