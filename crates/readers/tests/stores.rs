@@ -163,6 +163,28 @@ fn a_file_that_changes_is_an_error_and_never_a_mixture() {
 }
 
 #[test]
+fn a_version_that_was_asked_for_is_read_whatever_was_written_since() {
+    let server = Server::start();
+    server.keep_versions();
+    server.put("versions/a", "one");
+    server.put("versions/b", "one");
+    let open = |options| StorageSource::open("s3://versions/*", options).unwrap();
+    let (plain, versioned) = (open(options(&server)), open(options(&server).with_version()));
+    let version = |source: &StorageSource| rows(source)[1].version.clone();
+    assert_eq!((version(&plain), version(&versioned)), (None, Some("2".to_owned())));
+    server.put("versions/a", "two");
+    assert_eq!(rows(&versioned)[0].text().unwrap(), "one");
+    assert!(matches!(rows(&plain)[0].text(), Err(Error::Changed { .. })));
+    server.put("versions/a", "one");
+    assert_eq!(hash(&open(options(&server))), hash(&plain));
+    assert_ne!(
+        hash(&open(options(&server).with_version())),
+        hash(&versioned),
+        "another version is another row"
+    );
+}
+
+#[test]
 fn failures_on_the_way_are_tried_again_and_a_cut_body_is_resumed() {
     let server = Server::start();
     let bytes: Vec<u8> = (0..500_000u32).map(|number| (number % 241) as u8).collect();

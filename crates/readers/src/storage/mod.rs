@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
 use rowmark_hashing::{ContentHash, ContentHasher, Fingerprint};
 use rowmark_rows::RowRange;
 
@@ -179,7 +180,8 @@ impl Source for StorageSource {
     }
 
     fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        self.verify_rows(RowRange::new(0, self.listing.len() as u64))?;
+        let local = self.local_rows().into_par_iter().map(|row| self.local(row));
+        local.try_for_each(|(path, stamp)| stamp.verify(path))?;
         let known = *lock(&self.rows_hash);
         let hash = match known {
             Some(hash) => hash,

@@ -29,6 +29,8 @@ struct State {
     /// Whether entity tags are given, and of which kind.
     tags: Tags,
     speaks_webdav: bool,
+    /// Every version of every file, by its number, if versions are kept.
+    versions: Option<BTreeMap<u64, Stored>>,
 }
 
 /// A file as it was written.
@@ -38,6 +40,7 @@ struct Stored {
     tag: String,
     /// Seconds of a minute in March 2024.
     written: u64,
+    version: u64,
 }
 
 /// What a server gives as entity tags.
@@ -114,6 +117,11 @@ impl Server {
         self.state().speaks_webdav = true;
     }
 
+    /// Keeps versions of what is written from now on.
+    pub(crate) fn keep_versions(&self) {
+        self.state().versions = Some(BTreeMap::new());
+    }
+
     /// Lets the next requests for paths that contain a text go wrong.
     pub(crate) fn fail(&self, path: &str, fault: Fault, times: usize) {
         self.state().faults.push((path.to_owned(), fault, times));
@@ -136,7 +144,11 @@ impl State {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
         let tag = format!("\"{:016x}\"", hasher.finish());
-        self.files.insert(path.to_owned(), Stored { bytes, tag, written: self.writes % 60 });
+        let stored = Stored { bytes, tag, written: self.writes % 60, version: self.writes };
+        if let Some(versions) = &mut self.versions {
+            versions.insert(self.writes, stored.clone());
+        }
+        self.files.insert(path.to_owned(), stored);
     }
 
     fn tag(&self, file: &Stored) -> Option<String> {
@@ -180,7 +192,12 @@ impl State {
     }
 
     fn file(&self, path: &str, request: &Request) -> Answer {
-        let Some(file) = self.files.get(path) else { return refusal(404, "no such key") };
+        let asked = request.query.get("versionId").map(|version| version.parse::<u64>().unwrap());
+        let file = match (asked, &self.versions) {
+            (Some(version), Some(versions)) => versions.get(&version),
+            _ => self.files.get(path),
+        };
+        let Some(file) = file else { return refusal(404, "no such key") };
         if let Some(condition) = request.headers.get("if-match")
             && (*condition != file.tag || self.tags != Tags::Strong)
         {
@@ -191,6 +208,9 @@ impl State {
             ("Accept-Ranges".to_owned(), "bytes".to_owned()),
         ];
         headers.extend(self.tag(file).map(|tag| ("ETag".to_owned(), tag)));
+        if self.versions.is_some() {
+            headers.push(("x-amz-version-id".to_owned(), file.version.to_string()));
+        }
         let range = request.headers.get("range").and_then(|range| {
             let (start, end) = range.strip_prefix("bytes=")?.split_once('-')?;
             let last = file.bytes.len() - 1;

@@ -8,13 +8,13 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::sync::Semaphore;
 
+use super::Remote;
 use super::told::is_changed;
-use super::{Remote, runtime};
 use crate::Error;
 use crate::storage::File;
 
-/// Blocks that may wait to be read; a block is what the network gave at once, some ten KiB.
-const BLOCKS_AHEAD: usize = 16;
+/// Blocks that may wait to be read. A block is what the connection gave at once, which `hyper` bounds by 408 KiB.
+const BLOCKS_AHEAD: usize = 8;
 
 /// Bytes of a file, which a task fetches.
 pub(in crate::storage) struct Body {
@@ -25,6 +25,7 @@ pub(in crate::storage) struct Body {
 }
 
 impl Body {
+    /// Begins to fetch what is left of an answer, on the runtime that it is called on.
     pub(super) fn new<B>(
         remote: Arc<Remote>,
         file: File,
@@ -37,7 +38,7 @@ impl Body {
         let (sender, blocks) = channel();
         let credit = Arc::new(Semaphore::new(BLOCKS_AHEAD));
         let allowed = Arc::clone(&credit);
-        runtime::begin(async move {
+        tokio::spawn(async move {
             while let Some(block) = stream.next().await {
                 let Ok(permit) = allowed.acquire().await else { return };
                 permit.forget();

@@ -38,7 +38,7 @@ static KNOWN: Mutex<BTreeMap<String, Arc<Remote>>> = Mutex::new(BTreeMap::new())
 pub(super) fn list(address: &Address, options: &StorageOptions, listing: Listing) -> Result<Listing, Error> {
     let remote = Remote::connect(address, options)?;
     let wanted = listed::Wanted::new(address, options)?;
-    runtime::wait(async move { listed::list(&remote, &wanted, listing).await })
+    runtime::wait(address.shown(), async move { listed::list(&remote, &wanted, listing).await })
 }
 
 impl Remote {
@@ -64,7 +64,7 @@ impl Remote {
     /// Begins to read a file, if it is as it was listed.
     pub(super) fn get(self: Arc<Self>, file: &File) -> Result<Body, Error> {
         let (file, path) = (file.clone(), self.path(&file.path)?);
-        runtime::wait(async move {
+        runtime::wait(file.uri(), async move {
             let has_tag = !file.etag.starts_with(CONTENT);
             // A weak tag never matches where a condition is asked for (RFC 9110, 13.1.1); the answer's is compared below.
             let is_strong = has_tag && !file.etag.starts_with("W/");

@@ -4,39 +4,36 @@
 //! `tokio` program, where waiting in the usual way would panic.
 
 use std::future::Future;
+use std::io;
 use std::sync::{OnceLock, mpsc};
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::Error;
+
 /// Threads that move bytes: decryption is what they cost.
 const THREADS: usize = 2;
 
-fn runtime() -> &'static Runtime {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("rowmark-storage")
-            .enable_all()
-            .build()
-            .expect("the system gives a process two threads")
-    })
-}
-
-/// Begins work that nobody waits for.
-pub(super) fn begin(work: impl Future<Output = ()> + Send + 'static) {
-    runtime().spawn(work);
-}
-
-/// Runs work to its end while the calling thread waits.
-pub(super) fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+/// Runs a request about `uri` to its end while the calling thread waits.
+pub(super) fn wait<T: Send + 'static>(
+    uri: String,
+    request: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
+    let failed = |why: String| Error::Storage { uri, doing: "ask for".to_owned(), source: why.into() };
+    let begin = || {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(THREADS).thread_name("rowmark-storage").enable_all().build()
+    };
+    let runtime = match RUNTIME.get_or_init(begin) {
+        Ok(runtime) => runtime,
+        Err(error) => return Err(failed(format!("threads for requests could not be started: {error}"))),
+    };
     let (sender, receiver) = mpsc::sync_channel(1);
-    let task = runtime().spawn(async move {
-        let _ = sender.send(work.await);
+    runtime.spawn(async move {
+        let _ = sender.send(request.await);
     });
-    receiver.recv().unwrap_or_else(|_| {
-        // The work panicked; its message is on the standard error already.
-        task.abort();
-        panic!("a request to a store panicked")
-    })
+    receiver
+        .recv()
+        .unwrap_or_else(|_| Err(failed("the request panicked; its message is on the standard error".into())))
 }
