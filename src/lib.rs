@@ -71,7 +71,7 @@ pub use rowmark_warehouse as warehouse;
 /// The attribute is written [`#[rowmark::udf]`](macro@crate::udf): a module can hold one macro of a name, and
 /// here it is the closure's.
 pub mod prelude {
-    pub use crate::readers::{CsvOptions, JsonOptions};
+    pub use crate::readers::{CsvOptions, JsonOptions, StorageOptions};
     pub use crate::rows::Row;
     pub use crate::udf::Udf;
     pub use crate::{

@@ -6,8 +6,8 @@ use rowmark_hashing::Fingerprint;
 #[cfg(feature = "arrow")]
 use rowmark_readers::ColumnarOptions;
 use rowmark_readers::{
-    CsvOptions, CsvSource, Error as ReadError, FileSource, Files, Format, JsonOptions, JsonSource,
-    MemorySource, Source,
+    CsvOptions, CsvSource, Error as ReadError, File, FileSource, Files, Format, JsonOptions, JsonSource,
+    MemorySource, Source, StorageOptions, StorageSource,
 };
 use rowmark_rows::{Columns, RowSchema, RowType};
 use rowmark_warehouse::Table;
@@ -192,6 +192,66 @@ impl Session {
     #[cfg(feature = "arrow")]
     pub fn read_arrow<T: RowType>(&self, batches: Vec<arrow_array::RecordBatch>) -> Result<Chain<T>> {
         Ok(self.read(rowmark_readers::ArrowSource::new(batches)?))
+    }
+
+    /// Reads a listing of files: of a folder, a bucket (`s3://`, `gs://`, `az://`, `abfss://`) or a server (`http://`, `https://`). Each
+    /// row is a [`File`](rowmark_readers::File), which a UDF opens, reads or reads as text. All but local files need the feature `storage`.
+    ///
+    /// An address means one file, everything below a folder, or what a pattern matches. A rerun knows the files by their
+    /// paths, sizes and what tells their content: the store's entity tags, or hashes of local files. Times do not count, and
+    /// a file that is not what was listed is an error of the UDF that reads it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// # let session = rowmark::Session::open(folder.join("state"))?;
+    /// use rowmark::prelude::*;
+    /// use rowmark::readers::{Error, File};
+    ///
+    /// #[rowmark::udf]
+    /// fn words(review: &File) -> Result<(String, u64), Error> {
+    ///     Ok((review.name().to_owned(), review.text()?.split_whitespace().count() as u64))
+    /// }
+    ///
+    /// std::fs::write(folder.join("1.txt"), "not bad at all")?;
+    /// std::fs::write(folder.join("2.txt"), "bad")?;
+    /// let reviews = folder.join("*.txt"); // or "s3://bucket/reviews/**/*.txt"
+    /// let counted = session.read_storage(reviews)?.map(words).collect()?;
+    /// assert_eq!(counted, [("1.txt".to_owned(), 4), ("2.txt".to_owned(), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An address cannot be understood or means no file, or its store cannot be reached or refuses.
+    pub fn read_storage(&self, files: impl Into<Files>) -> Result<Chain<File>> {
+        self.read_storage_with(files, StorageOptions::new())
+    }
+
+    /// Reads a listing of files in a store that is reached in another way than the environment says, or with their times or
+    /// versions. No credential is part of a row, of an identity, or of what is recorded, logged or shown.
+    ///
+    /// ```no_run
+    /// # let session = rowmark::Session::open("state")?;
+    /// use rowmark::prelude::*;
+    ///
+    /// let minio = StorageOptions::new()
+    ///     .endpoint("http://localhost:9000")
+    ///     .allow_http()
+    ///     .option("aws_access_key_id", "me")
+    ///     .option("aws_secret_access_key", std::env::var("MINIO_SECRET")?);
+    /// let images = session.read_storage_with("s3://bucket/images/**/*.jpg", minio)?;
+    /// let public = session.read_storage_with("s3://public/**/*.txt", StorageOptions::new().anonymous())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`read_storage`](Self::read_storage), or an option is not known.
+    pub fn read_storage_with(&self, files: impl Into<Files>, options: StorageOptions) -> Result<Chain<File>> {
+        let source = StorageSource::open(files, options)?;
+        Ok(self.read(match self.file_hashes() {
+            Some(hashes) => source.remember(hashes),
+            None => source,
+        }))
     }
 
     /// Reads rows from a slice. The same rows are the same source in any process.

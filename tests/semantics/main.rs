@@ -27,7 +27,11 @@ mod recorded_inputs;
 mod resume;
 mod retries;
 mod reuse;
+#[cfg(feature = "storage")]
+#[path = "../../crates/readers/tests/server/mod.rs"]
+mod server;
 mod slow;
 mod sources;
+mod sources_storage;
 mod support;
 mod views;

@@ -124,6 +124,24 @@ pub enum Error {
         /// What the type said.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// An address of files cannot be understood, or cannot be read by this program.
+    #[error("`{address}` cannot be read: {reason}")]
+    Address {
+        /// The address, without what may be secret in it.
+        address: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A store of files could not be asked, or refused to answer.
+    #[error("cannot {doing} {uri}")]
+    Storage {
+        /// The file, folder or pattern, without what may be secret in its address.
+        uri: String,
+        /// What was being done.
+        doing: String,
+        /// What the store said, without secrets.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A row could not be hashed.
     #[error("a row cannot be hashed")]
     Hash(#[from] rowmark_hashing::Error),
@@ -148,6 +166,16 @@ impl Error {
             Ok(limit) => Self::Limit { path, place: None, limit },
             Err(source) => Self::Read { path, source },
         }
+    }
+
+    /// That a file is not what it was.
+    pub(crate) fn changed(path: impl Into<PathBuf>) -> Self {
+        Self::Changed { path: path.into() }
+    }
+
+    /// An error of reading a file of a store: one of this crate's, or the system's.
+    pub(crate) fn of_file(uri: String, source: io::Error) -> Self {
+        source.downcast::<Self>().unwrap_or_else(|source| Self::Read { path: uri.into(), source })
     }
 
     /// Puts the place to an error of a limit.

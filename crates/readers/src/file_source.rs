@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
-use rowmark_hashing::{ContentHash, Fingerprint, par_hash_reader};
+use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 
-use crate::files::{DataFile, FileHashes};
+use crate::files::{self, DataFile, FileHashes, Stamp};
 use crate::{Error, RowIter, Source};
 
 /// Readers that are kept at a time.
@@ -138,28 +139,8 @@ impl<F: Format> FileSource<F> {
             self.files.par_iter().try_for_each(DataFile::verify)?;
             return Ok(contents.clone());
         }
-        let remembered = |file: &DataFile| {
-            file.verify()?;
-            Ok(self.hashes.as_ref().and_then(|hashes| hashes.get(file)))
-        };
-        let contents: Vec<Option<ContentHash>> =
-            self.files.par_iter().map(remembered).collect::<Result<_, Error>>()?;
-        let begun = self.hashes.as_ref().map(|hashes| hashes.now());
-        let unknown: Vec<&DataFile> = self
-            .files
-            .iter()
-            .zip(&contents)
-            .filter(|(_, hash)| hash.is_none())
-            .map(|(file, _)| file)
-            .collect();
-        let hashed: Vec<(&DataFile, ContentHash)> =
-            unknown.into_par_iter().map(|file| Ok((file, content(file)?))).collect::<Result<_, Error>>()?;
-        if let (Some(hashes), Some(begun)) = (&self.hashes, begun) {
-            hashes.put(&hashed, begun);
-        }
-        let mut hashed = hashed.into_iter();
-        let hash = |known: Option<ContentHash>| known.or_else(|| hashed.next().map(|(_, hash)| hash));
-        let contents: Vec<ContentHash> = contents.into_iter().filter_map(hash).collect();
+        let files: Vec<(&Path, &Stamp)> = self.files.iter().map(|file| (file.path(), &file.stamp)).collect();
+        let contents = files::contents(&files, self.hashes.as_deref())?;
         Ok(known.insert(contents).clone())
     }
 
@@ -220,12 +201,6 @@ impl<F: Format> FileSource<F> {
         }
         all.push(parked);
     }
-}
-
-fn content(file: &DataFile) -> Result<ContentHash, Error> {
-    let hash = par_hash_reader(file.file()?).map_err(|source| Error::read(file.path(), source))?;
-    file.verify()?;
-    Ok(hash)
 }
 
 /// A size as people say it: `2.1 MB`.

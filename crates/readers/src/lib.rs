@@ -18,6 +18,7 @@ mod memory;
 mod parquet;
 mod selection;
 mod source;
+mod storage;
 mod text;
 
 #[cfg(feature = "arrow")]
@@ -37,3 +38,4 @@ pub use ipc::{ArrowIpc, ArrowIpcSource};
 pub use json::{Json, JsonLayout, JsonOptions, JsonSource};
 pub use memory::MemorySource;
 pub use source::{RowIter, Source};
+pub use storage::{File, FileReader, StorageOptions, StorageSource};

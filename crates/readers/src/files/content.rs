@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rayon::prelude::*;
 use rowmark_hashing::{ContentHash, hash_reader, par_hash_reader};
 
-use super::{DataFile, Stamp};
+use super::Stamp;
 use crate::Error;
 
 const FIRST_LINE: &str = "rowmark file hashes 1 ";
@@ -62,35 +63,25 @@ impl FileHashes {
     /// # Errors
     /// The file cannot be read, or changes while it is.
     pub fn hash_file(&self, path: impl AsRef<Path>) -> Result<ContentHash, Error> {
-        let file = DataFile::open(path.as_ref())?;
-        if let Some(hash) = self.get(&file) {
-            return Ok(hash);
-        }
-        let begun = self.now();
-        let hash = par_hash_reader(file.file()?).map_err(|source| Error::read(&file.path, source))?;
-        file.verify()?;
-        self.put(&[(&file, hash)], begun);
-        Ok(hash)
-    }
-
-    pub(crate) fn now(&self) -> SystemTime {
-        (self.clock)()
+        let path = path.as_ref();
+        let (_, stamp) = Stamp::open(path)?;
+        Ok(contents(&[(path, &stamp)], Some(self))?[0])
     }
 
     /// The hash of a file that is in a state in which it was hashed before.
-    pub(crate) fn get(&self, file: &DataFile) -> Option<ContentHash> {
-        let (path, stamp) = (key(&file.path)?, text_of(&file.stamp)?);
+    fn get(&self, path: &Path, stamp: &Stamp) -> Option<ContentHash> {
+        let (path, stamp) = (key(path)?, text_of(stamp)?);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (remembered, hash) = known.get_or_insert_with(|| self.read()).get(&path)?;
         (*remembered == stamp).then_some(*hash)
     }
 
     /// Remembers hashes of files that were read since `begun`.
-    pub(crate) fn put(&self, hashed: &[(&DataFile, ContentHash)], begun: SystemTime) {
+    fn put(&self, hashed: &[((&Path, &Stamp), ContentHash)], begun: SystemTime) {
         let entries: Vec<_> = hashed
             .iter()
-            .filter(|(file, _)| file.stamp.is_settled(begun))
-            .filter_map(|(file, hash)| Some((key(&file.path)?, (text_of(&file.stamp)?, *hash))))
+            .filter(|((_, stamp), _)| stamp.is_settled(begun))
+            .filter_map(|((path, stamp), hash)| Some((key(path)?, (text_of(stamp)?, *hash))))
             .collect();
         if entries.is_empty() {
             return;
@@ -123,6 +114,38 @@ impl FileHashes {
         file.sync_all()?;
         fs::rename(&new, &self.path)
     }
+}
+
+/// The content hash of each file, looked up among those that are remembered or else read, and remembered.
+pub(crate) fn contents(
+    files: &[(&Path, &Stamp)],
+    hashes: Option<&FileHashes>,
+) -> Result<Vec<ContentHash>, Error> {
+    let remembered = |(path, stamp): &(&Path, &Stamp)| {
+        stamp.verify(path)?;
+        Ok(hashes.and_then(|hashes| hashes.get(path, stamp)))
+    };
+    let contents: Vec<Option<ContentHash>> =
+        files.par_iter().map(remembered).collect::<Result<_, Error>>()?;
+    let begun = hashes.map(|hashes| (hashes.clock)());
+    let unknown = files.iter().zip(&contents).filter(|(_, hash)| hash.is_none()).map(|(file, _)| *file);
+    let unknown: Vec<(&Path, &Stamp)> = unknown.collect();
+    let hashed: Vec<((&Path, &Stamp), ContentHash)> = unknown
+        .into_par_iter()
+        .map(|(path, stamp)| Ok(((path, stamp), content(path, stamp)?)))
+        .collect::<Result<_, Error>>()?;
+    if let (Some(hashes), Some(begun)) = (hashes, begun) {
+        hashes.put(&hashed, begun);
+    }
+    let mut hashed = hashed.into_iter();
+    let hash = |known: Option<ContentHash>| known.or_else(|| hashed.next().map(|(_, hash)| hash));
+    Ok(contents.into_iter().filter_map(hash).collect())
+}
+
+fn content(path: &Path, stamp: &Stamp) -> Result<ContentHash, Error> {
+    let hash = par_hash_reader(stamp.reopen(path)?).map_err(|source| Error::read(path, source))?;
+    stamp.verify(path)?;
+    Ok(hash)
 }
 
 /// The entries of a file that is whole; of any other nothing is believed.

@@ -68,6 +68,11 @@ impl<P: Into<PathBuf>, const N: usize> From<[P; N]> for Files {
 }
 
 impl Files {
+    /// The list as it was given.
+    pub(crate) fn given(&self) -> &[PathBuf] {
+        &self.0
+    }
+
     /// The paths that are meant, those in a folder by their endings.
     pub(crate) fn find(&self, extensions: &[&str]) -> Result<Vec<PathBuf>, Error> {
         let mut found = Vec::new();
@@ -88,7 +93,8 @@ impl Files {
     }
 }
 
-fn matching(pattern: &str) -> Result<Vec<PathBuf>, Error> {
+/// The files that a pattern matches, in the order of their paths; one at least.
+pub(crate) fn matching(pattern: &str) -> Result<Vec<PathBuf>, Error> {
     let options = glob::MatchOptions {
         case_sensitive: true,
         require_literal_separator: true,
@@ -113,30 +119,34 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn in_folder(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, Error> {
+    let mut found = below(folder, &|name| !name.starts_with(['.', '_']))?;
+    found.retain(|path| has_extension(&path.file_name().unwrap_or_default().to_string_lossy(), extensions));
+    if found.is_empty() {
+        let what = format!("the folder {}", folder.display());
+        let advice = format!("no name in it ends with .{}", extensions.join(" or ."));
+        return Err(Error::NoFiles { what, advice });
+    }
+    Ok(found)
+}
+
+/// The files below a folder, in the order of their paths; files and folders of some names are passed over.
+pub(crate) fn below(folder: &Path, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let read_error = |source| Error::Read { path: folder.clone(), source };
         for entry in fs::read_dir(&folder).map_err(read_error)? {
             let path = entry.map_err(read_error)?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(['.', '_']) {
+            if !is_wanted(&path.file_name().unwrap_or_default().to_string_lossy()) {
                 continue;
             }
             // A link to a folder is not followed: it may lead back here.
-            if path.is_dir() {
-                if !path.is_symlink() {
-                    folders.push(path);
-                }
-            } else if has_extension(&name, extensions) {
+            if !path.is_dir() {
                 found.push(path);
+            } else if !path.is_symlink() {
+                folders.push(path);
             }
         }
-    }
-    if found.is_empty() {
-        let what = format!("the folder {}", folder.display());
-        let advice = format!("no name in it ends with .{}", extensions.join(" or ."));
-        return Err(Error::NoFiles { what, advice });
     }
     found.sort();
     Ok(found)

@@ -10,7 +10,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 pub use content::FileHashes;
+pub(crate) use content::contents;
 pub use find::Files;
+pub(crate) use find::{below, matching};
 pub use limit::Limit;
 pub(crate) use limit::Metered;
 pub(crate) use stamp::Stamp;

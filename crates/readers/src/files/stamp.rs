@@ -11,7 +11,7 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) bytes: u64,
-    pub(super) modified: Option<SystemTime>,
+    pub(crate) modified: Option<SystemTime>,
     #[cfg(unix)]
     pub(super) status: [i64; 4],
 }
