@@ -115,3 +115,29 @@ impl fmt::Display for Told {
 }
 
 impl Error for Told {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(Secrets(vec!["hunter2".to_owned()]).hide(text), expected);
+    }
+
+    #[test]
+    fn what_may_be_secret_is_left_out() {
+        check("GET http://host/a?sig=abc failed: hunter2", "GET http://host/a failed: [hidden]");
+        let status = "status code: 403 Forbidden";
+        let body =
+            "\u{feff}<?xml?><Error><Code>No</Code><Message>not you</Message><Token>abc</Token></Error>";
+        check(&format!("{status}: {body}: and more"), &format!("{status}: No: not you"));
+        check(&format!("{status}: your token was abc"), status);
+        check(&format!("{status}: {{\"token\": \"abc\"}}"), status);
+    }
+
+    #[test]
+    fn what_is_said_at_length_is_shortened() {
+        check(&"ü".repeat(CHARS_MAX + 1), &format!("{}…", "ü".repeat(CHARS_MAX)));
+    }
+}
