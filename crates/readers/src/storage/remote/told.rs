@@ -12,6 +12,10 @@ const CHARS_MAX: usize = 400;
 /// What the status of an answer stands behind in an error's text.
 const STATUS: &str = "status code: ";
 
+/// Where machines in a cloud are asked for credentials when nothing else says any.
+const METADATA: [&str; 4] =
+    ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/", "/metadata/identity/"];
+
 /// Stands where a secret stood.
 const HIDDEN: &str = "[hidden]";
 
@@ -63,6 +67,8 @@ impl Secrets {
         let has_status = |status: &str| said.contains(&format!("{STATUS}{status} "));
         let advice = if matches!(error, object_store::Error::NotFound { .. }) || has_status("404") {
             "it is not there"
+        } else if METADATA.iter().any(|path| said.contains(path)) {
+            "no credentials were found; give them as options or in the environment, or read it as `anonymous`"
         } else if has_status("401") || has_status("403") {
             "the store refuses; check the credentials, or read it as `anonymous`"
         } else {
