@@ -70,13 +70,17 @@ impl StepRun<'_> {
             }
             Found::Nothing(reason) => (Decision::Run, reason.clone(), None, 0),
         };
+        let rows_in = match &found {
+            Found::All(checkpoint, _) => checkpoint.counts.rows_in,
+            _ => self.step.work.rows_in()?,
+        };
         let plan = StepPlan {
             step: self.step.name.to_owned(),
             kind: self.step.kind,
             decision,
             reason,
             reused_from,
-            rows_in: Some(self.step.work.rows_in()?),
+            rows_in: Some(rows_in),
             rows_done,
         };
         let (checkpoint, table) = match found {
