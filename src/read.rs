@@ -14,14 +14,12 @@ use rowmark_warehouse::Table;
 
 use crate::chain::Chain;
 use crate::dataset::StoredDataset;
-#[cfg(feature = "sqlite")]
-use crate::input::KnownRows;
+#[cfg(feature = "database")]
+use crate::input::QueryStage;
 use crate::input::{Input, Once, Spool, TableInput};
 use crate::session::Session;
 use crate::stage::{Run, SourceStage, Stage};
 use crate::{BoxError, Error, Result};
-#[cfg(feature = "sqlite")]
-use crate::{stage::Keep, step::Stored};
 
 impl Session {
     /// Reads rows from CSV files with a header line and commas: one, a list, a folder or a pattern, compressed or not.
@@ -326,13 +324,17 @@ impl Session {
         self.read_once("records", Box::new(rows.into_iter().map(move |row| row.map_err(custom))))
     }
 
-    /// Reads the rows of a query, which is run once, when the chain runs.
+    /// Reads the rows of a query of SQLite or PostgreSQL, which is run once, when the chain runs.
     ///
     /// Its rows are hashed while they are stored, as those of an iterator are. With a
-    /// [fingerprint query](rowmark_readers::Query::fingerprint) they stay stored, and the query is not run again while that answers the same.
-    /// Where the database is and the parameters may be secrets: no record, log or error has a password or a parameter in it.
+    /// [fingerprint query](rowmark_readers::Query::fingerprint) they stay stored, and the query is not run again while that
+    /// answers the same; both are asked in one snapshot of the database, so that what is written meanwhile is in neither.
+    ///
+    /// Where the database is and the parameters may be secrets: no record, log or error has a password or a parameter in
+    /// it. What is recorded of parameters under a fingerprint query is told [there](rowmark_readers::Query::param).
     ///
     /// ```
+    /// # #[cfg(feature = "sqlite")] {
     /// # let folder = tempfile::tempdir()?;
     /// # let session = rowmark::Session::open(folder.path().join("state"))?;
     /// use rowmark::prelude::*;
@@ -341,21 +343,21 @@ impl Session {
     /// let query = Query::new("sqlite::memory:", "select 7 as id, ? as name").param("Bern");
     /// let towns = session.read_database::<Row>(query)?.collect()?;
     /// assert_eq!(towns[0].to_string(), "{id: 7, name: \"Bern\"}");
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     /// The database cannot be opened, the query is malformed, or its columns are not the fields of `T`.
-    #[cfg(feature = "sqlite")]
+    #[cfg(feature = "database")]
     pub fn read_database<T: RowType>(&self, query: rowmark_readers::Query) -> Result<Chain<T>> {
-        let identity = query.identity()?;
+        let has_fingerprint = query.has_fingerprint();
         let rows = rowmark_readers::QueryRows::<T>::open(query)?;
+        if has_fingerprint {
+            return Ok(Chain::new(self, QueryStage::new(self, rows)));
+        }
         let schema = rows.schema().clone();
-        let spool = Spool::new(self, "rows of a query".to_owned(), schema, Box::new(rows));
-        Ok(match identity {
-            Some(identity) => Chain::new(self, KnownRows::new(identity, spool)),
-            None => Chain::new(self, spool),
-        })
+        Ok(Chain::new(self, Spool::new(self, "rows of a query".to_owned(), schema, Box::new(rows))))
     }
 
     fn read_once<T: RowType>(&self, name: &str, rows: Once<T>) -> Result<Chain<T>> {
@@ -425,20 +427,6 @@ impl<T: RowType> Stage<T> for Spool<T> {
         let input = Spool::input(self)?;
         run.source(Spool::name(self), &input.fingerprint);
         Ok(Arc::new(input))
-    }
-}
-
-/// Rows that come once and whose identity is known before: they are read if they are not stored already.
-#[cfg(feature = "sqlite")]
-impl<T: RowType> Stage<T> for KnownRows<T> {
-    fn name(&self) -> String {
-        KnownRows::name(self).to_owned()
-    }
-
-    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
-        run.source(KnownRows::name(self), Input::<T>::fingerprint(self));
-        let Stored { table, .. } = run.rows_as(self, &Keep, Input::<T>::schema(self))?;
-        Ok(Arc::new(KnownRows::input(self, table)))
     }
 }
 

@@ -9,12 +9,14 @@ use rowmark_rows::{RowRange, RowSchema, RowType};
 use crate::Error;
 use crate::error::{CommitError, RowError};
 
+#[cfg(feature = "database")]
+mod queried;
 mod spool;
 mod stored;
 mod views;
 
-#[cfg(feature = "sqlite")]
-pub(crate) use spool::KnownRows;
+#[cfg(feature = "database")]
+pub(crate) use queried::QueryStage;
 pub(crate) use spool::{Once, Spool};
 pub(crate) use stored::{DECODED_ROWS_MAX, LastRowInput, SourceInput, StoredRows, TableInput, row_ends};
 pub(crate) use views::{FilterInput, ProjectInput, SliceInput, UnionInput};
@@ -35,6 +37,11 @@ pub(crate) trait Input<T>: Send + Sync {
 
     /// Whether no row is filtered out.
     fn is_dense(&self) -> bool {
+        true
+    }
+
+    /// Whether a later process reads the same rows under the same numbers, so that a step over some of them goes on.
+    fn is_repeatable(&self) -> bool {
         true
     }
 

@@ -14,10 +14,6 @@ use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
 use super::TableInput;
-#[cfg(feature = "sqlite")]
-use super::{Input, Reader, extend};
-#[cfg(feature = "sqlite")]
-use crate::error::{CommitError, RowError};
 use crate::session::Session;
 use crate::{Error, Result};
 
@@ -141,7 +137,7 @@ impl<T: RowType> Spool<T> {
 }
 
 /// The rows of a table that are known by their content alone.
-fn by_content(session: &Session, name: &str, table: Table, schema: RowSchema) -> TableInput {
+pub(super) fn by_content(session: &Session, name: &str, table: Table, schema: RowSchema) -> TableInput {
     let content = table.seal().map(|seal| seal.content_hash).expect("it was finished");
     let shown = format_args!("{name}, {}…, {} rows", content.short(), table.rows_out());
     let fingerprint = Fingerprint::new("rowmark.rows").with_hash("input content", content, shown).with_hash(
@@ -150,66 +146,4 @@ fn by_content(session: &Session, name: &str, table: Table, schema: RowSchema) ->
         &schema,
     );
     TableInput { session: session.clone(), checkpoint: None, table, schema, fingerprint }
-}
-
-/// Rows that come once, with an identity that is known before they come: what is stored under it need not be read again.
-#[cfg(feature = "sqlite")]
-pub(crate) struct KnownRows<T> {
-    fingerprint: Fingerprint,
-    spool: Spool<T>,
-    /// The rows, once they came.
-    input: std::sync::OnceLock<TableInput>,
-}
-
-#[cfg(feature = "sqlite")]
-impl<T: RowType> KnownRows<T> {
-    pub(crate) fn new(identity: Fingerprint, spool: Spool<T>) -> Self {
-        let fingerprint = extend(Fingerprint::new("rowmark.rows"), "source", &identity);
-        let fingerprint = fingerprint.with_hash("row schema", spool.schema.content_hash(), &spool.schema);
-        Self { fingerprint, spool, input: std::sync::OnceLock::new() }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.spool.name
-    }
-
-    /// The rows as they were stored.
-    pub(crate) fn input(&self, table: Table) -> TableInput {
-        by_content(&self.spool.session, &self.spool.name, table, self.spool.schema.clone())
-    }
-
-    fn read(&self) -> Result<&TableInput> {
-        if self.input.get().is_none() {
-            let _ = self.input.set(self.spool.input()?);
-        }
-        Ok(self.input.get().expect("it was just set"))
-    }
-}
-
-#[cfg(feature = "sqlite")]
-impl<T: RowType> Input<T> for KnownRows<T> {
-    fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
-    }
-
-    fn schema(&self) -> &RowSchema {
-        &self.spool.schema
-    }
-
-    fn rows(&self) -> Result<u64> {
-        Ok(self.read()?.table.rows_out())
-    }
-
-    fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
-        // The number of rows was asked for first, at which they came.
-        Input::<T>::reader(self.input.get().expect("rows are counted before they are read"))
-    }
-
-    fn shown(&self, row: u64) -> Option<String> {
-        Input::<T>::shown(self.input.get()?, row)
-    }
-
-    fn verify(&self) -> Result<(), CommitError> {
-        Ok(())
-    }
 }

@@ -32,7 +32,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     }
 
     fn is_resumable(&self) -> bool {
-        true
+        self.input.is_repeatable()
     }
 
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {

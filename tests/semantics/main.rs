@@ -6,6 +6,8 @@
 mod aggregate;
 mod builds;
 mod content;
+#[cfg(feature = "database")]
+mod database_sources;
 mod deadly_rows;
 mod death;
 mod edits;

@@ -22,7 +22,7 @@ const JSON: &str =
     "{\"name\":\"Bern\",\"metres\":540}\n{\"name\":\"Biel\",\"metres\":434}\n{\"name\":\"Oz\"}\n";
 
 /// Runs a chain over rows in a new job, and answers how many of them were computed: a call for each.
-fn computed<T: RowType>(folder: &Folder, source: impl FnOnce(&Session) -> Chain<T>) -> u64 {
+pub(crate) fn computed<T: RowType>(folder: &Folder, source: impl FnOnce(&Session) -> Chain<T>) -> u64 {
     static CALLS: Calls = Calls::new();
     // Tests that run at the same time must not count each other's calls.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -103,7 +103,7 @@ fn s02_an_iterator_is_hashed_while_it_is_stored_and_what_is_done_is_skipped() {
 
 /// Memory that this process had at most, in MiB.
 #[cfg(target_os = "linux")]
-fn peak_mib() -> u64 {
+pub(crate) fn peak_mib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
@@ -202,6 +202,13 @@ fn s02_a_query_is_known_by_its_rows_or_by_a_cheaper_query() {
     assert_eq!(rows[1].metres, Some(435.0), "as it was told");
     let sum = query().fingerprint("select sum(metres) from towns");
     assert_eq!(run(sum), 0, "it was read, and is what was read first");
+}
+
+#[test]
+#[cfg(not(feature = "postgres"))]
+#[ignore = "the tests of PostgreSQL: .ci/postgres run cargo test --workspace --all-features"]
+fn s02_postgres() {
+    panic!("they are not built without the feature `postgres`");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod arrow;
 #[cfg(feature = "arrow")]
 mod columnar;
 mod csv;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "database")]
 mod database;
 mod error;
 mod file_source;
@@ -28,7 +28,7 @@ pub use crate::csv::{Csv, CsvOptions, CsvSource};
 pub use crate::parquet::{Parquet, ParquetSource};
 #[cfg(feature = "arrow")]
 pub use columnar::ColumnarOptions;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "database")]
 pub use database::{Query, QueryRows};
 pub use error::{Cell, Error, Place};
 pub use file_source::{Cursor, FileSource, Format};
