@@ -162,9 +162,9 @@ fn parse(text: &str) -> Option<Known> {
     lines.lines().map(entry).collect()
 }
 
-/// A path as it stands in a line, from any current folder; nothing for one that cannot stand there.
+/// A path as it stands in a line, from any current folder and through any link; nothing for one that cannot stand there.
 fn key(path: &Path) -> Option<String> {
-    let path = std::path::absolute(path).ok()?.into_os_string().into_string().ok()?;
+    let path = path.canonicalize().ok()?.into_os_string().into_string().ok()?;
     (!path.contains(['\n', '\r'])).then_some(path)
 }
 
