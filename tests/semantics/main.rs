@@ -33,5 +33,7 @@ mod server;
 mod slow;
 mod sources;
 mod sources_storage;
+#[cfg(feature = "hf")]
+mod sources_hub;
 mod support;
 mod views;
