@@ -252,6 +252,8 @@ impl SessionBuilder {
             #[cfg(feature = "ctrlc")]
             _listener: listener,
             display,
+            #[cfg(feature = "hf")]
+            hub: environment.hub,
         };
         let executor =
             Executor::new(threads).map_err(|source| Error::Threads { threads, source: Box::new(source) })?;

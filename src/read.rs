@@ -138,6 +138,50 @@ impl Session {
         Ok(self.read_files(rowmark_readers::ParquetSource::<T>::open(files, options)?))
     }
 
+    /// Reads rows of a split of a dataset of the Hugging Face hub, from its Parquet files.
+    ///
+    /// What the hub's cache does not have is downloaded now. Where the hub is, where its cache is, the token, and whether
+    /// anything is sent are said by the variables of the hub's other clients (`HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`,
+    /// `HF_TOKEN`, `HF_HUB_OFFLINE`) or by [`read_hf_with`](Self::read_hf_with); the cache is shared with them.
+    ///
+    /// Rows are known by the content of the files: a commit that changes but the dataset's description recomputes nothing.
+    ///
+    /// ```no_run
+    /// # let folder = tempfile::tempdir()?;
+    /// # let session = rowmark::Session::open(folder.path().join("state"))?;
+    /// use rowmark::prelude::*;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Review { text: String, label: i64 }
+    ///
+    /// let length = udf!("length", |review: &Review| review.text.len() as u64);
+    /// session.read_hf::<Review>("stanfordnlp/imdb", "train")?.map(length).save("lengths")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such dataset or split, it may not be read, the hub is out of reach, or the columns are not the fields of
+    /// `T`.
+    #[cfg(feature = "hf")]
+    pub fn read_hf<T: RowType>(&self, name: &str, split: &str) -> Result<Chain<T>> {
+        self.read_hf_with(name, split, rowmark_readers::HfOptions::new())
+    }
+
+    /// Reads a configuration, a revision, some columns or some rows of a dataset; see [`read_hf`](Self::read_hf).
+    ///
+    /// # Errors
+    /// As [`read_hf`](Self::read_hf).
+    #[cfg(feature = "hf")]
+    pub fn read_hf_with<T: RowType>(
+        &self,
+        name: &str,
+        split: &str,
+        options: rowmark_readers::HfOptions,
+    ) -> Result<Chain<T>> {
+        let options = options.or(&self.settings().hub);
+        Ok(self.read_files(rowmark_readers::HfDataset::open(name, split, options)?.source::<T>()?))
+    }
+
     /// Reads rows from Arrow IPC files (Feather) or streams: one, a list, a folder or a pattern.
     ///
     /// ```

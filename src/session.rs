@@ -91,6 +91,9 @@ pub(crate) struct Settings {
     #[cfg(feature = "ctrlc")]
     pub(crate) _listener: Option<crate::signals::Listener>,
     pub(crate) display: ProgressDisplay,
+    /// Where datasets of the Hugging Face hub are, unless a chain says it.
+    #[cfg(feature = "hf")]
+    pub(crate) hub: rowmark_readers::HfOptions,
 }
 
 impl Settings {

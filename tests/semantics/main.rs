@@ -34,6 +34,8 @@ mod reuse;
 mod server;
 mod slow;
 mod sources;
+#[cfg(feature = "hf")]
+mod sources_hub;
 mod sources_storage;
 mod support;
 mod views;

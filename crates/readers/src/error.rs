@@ -142,6 +142,17 @@ pub enum Error {
         /// What the store said, without secrets.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A dataset of the Hugging Face hub could not be read.
+    #[cfg(feature = "hf")]
+    #[error("dataset {dataset}: {problem}")]
+    Hub {
+        /// The dataset's name.
+        dataset: String,
+        /// What is wrong, and what to do.
+        problem: Box<crate::HfProblem>,
+        /// What the system, or the connection, said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
     /// A row could not be hashed.
     #[error("a row cannot be hashed")]
     Hash(#[from] rowmark_hashing::Error),

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 
-use crate::files::{self, DataFile, FileHashes, Stamp};
+use crate::files::{self, Check, DataFile, FileHashes, Stamp};
 use crate::{Error, RowIter, Source};
 
 /// Readers that are kept at a time.
@@ -85,6 +85,10 @@ pub struct FileSource<F: Format> {
     files: Vec<DataFile>,
     format: F,
     rows_max: Option<u64>,
+    /// What people call it; nothing for the names of the files.
+    name: Option<String>,
+    /// What a file is to be, where that is known from elsewhere.
+    check: Option<Arc<Check>>,
     hashes: Option<Arc<FileHashes>>,
     contents: Mutex<Option<Vec<ContentHash>>>,
     index: Mutex<Option<Arc<Index<F::Index>>>>,
@@ -116,7 +120,16 @@ struct Parked<C> {
 impl<F: Format> FileSource<F> {
     pub(crate) fn new(files: Vec<DataFile>, format: F, rows_max: Option<u64>) -> Self {
         let (contents, index, parked, in_use) = Default::default();
-        Self { files, format, rows_max, hashes: None, contents, index, parked, in_use }
+        let (name, check, hashes) = (None, None, None);
+        Self { files, format, rows_max, name, check, hashes, contents, index, parked, in_use }
+    }
+
+    /// Gives the files a name that tells more than theirs, and a check that each file is to pass before its content is an
+    /// identity; of a file whose content is remembered it is known that it did.
+    #[cfg(feature = "hf")]
+    pub(crate) fn known_as(mut self, name: String, check: Arc<Check>) -> Self {
+        (self.name, self.check) = (Some(name), Some(check));
+        self
     }
 
     /// Looks up the files' hashes among those that are remembered, and remembers them there.
@@ -140,7 +153,7 @@ impl<F: Format> FileSource<F> {
             return Ok(contents.clone());
         }
         let files: Vec<(&Path, &Stamp)> = self.files.iter().map(|file| (file.path(), &file.stamp)).collect();
-        let contents = files::contents(&files, self.hashes.as_deref())?;
+        let contents = files::contents(&files, self.hashes.as_deref(), self.check.as_deref())?;
         Ok(known.insert(contents).clone())
     }
 
@@ -234,6 +247,9 @@ impl<F: Format> Source for FileSource<F> {
     type Row = F::Row;
 
     fn name(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
         let first = self.files[0].path();
         let first = first.file_name().unwrap_or(first.as_os_str()).to_string_lossy();
         match self.files.len() - 1 {

@@ -10,6 +10,8 @@ mod database;
 mod error;
 mod file_source;
 mod files;
+#[cfg(feature = "hf")]
+mod hub;
 #[cfg(feature = "arrow")]
 mod ipc;
 mod json;
@@ -33,6 +35,8 @@ pub use database::{Query, QueryRows};
 pub use error::{Cell, Error, Place};
 pub use file_source::{Cursor, FileSource, Format};
 pub use files::{DataFile, FileHashes, Files, Limit};
+#[cfg(feature = "hf")]
+pub use hub::{HfDataset, HfOptions, HfProblem};
 #[cfg(feature = "arrow")]
 pub use ipc::{ArrowIpc, ArrowIpcSource};
 pub use json::{Json, JsonLayout, JsonOptions, JsonSource};

@@ -8,13 +8,15 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array as _, ArrayRef, FixedSizeListArray, LargeListArray, MapArray, StructArray, new_null_array,
+    Array as _, ArrayRef, FixedSizeListArray, LargeListArray, MapArray, StructArray, UInt8Array,
+    new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_cast::{CastOptions, cast, cast_with_options};
 use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
 
 use super::cell;
+use super::types::is_bytes;
 use crate::error::Cell;
 
 /// Why a row of a batch cannot be read.
@@ -103,6 +105,14 @@ fn in_utc(array: &ArrayRef, unit: TimeUnit) -> ArrayRef {
 /// The array as a list with 64-bit offsets, its items as they are.
 fn as_large_list(array: &ArrayRef) -> Result<LargeListArray, Misfit> {
     let item = match array.data_type() {
+        bytes if is_bytes(bytes) => {
+            let bytes = cast(array, &DataType::LargeBinary).map_err(Misfit::arrow)?;
+            let (offsets, values, nulls) = bytes.as_binary::<i64>().clone().into_parts();
+            let (item, values) =
+                (Field::new("item", DataType::UInt8, false), UInt8Array::new(values.into(), None));
+            return LargeListArray::try_new(Arc::new(item), offsets, Arc::new(values), nulls)
+                .map_err(Misfit::arrow);
+        }
         DataType::LargeList(_) => return Ok(array.as_list::<i64>().clone()),
         DataType::List(item)
         | DataType::ListView(item)

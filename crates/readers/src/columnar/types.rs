@@ -49,6 +49,11 @@ pub(super) fn is_text(data_type: &DataType) -> bool {
     data_type.is_string() || data_type.is_decimal() || is_time(data_type)
 }
 
+/// Whether values are bytes, which serde has as a list of numbers too.
+pub(super) fn is_bytes(data_type: &DataType) -> bool {
+    data_type.is_binary() || matches!(data_type, DataType::FixedSizeBinary(_))
+}
+
 fn is_time(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -98,7 +103,10 @@ fn is_fit(found: &DataType, expected: &DataType) -> bool {
             matches!(found, DataType::Float16) || (found.is_integer() && found.primitive_width() < Some(4))
         }
         (found, DataType::LargeUtf8) => is_text(found),
-        (found, DataType::LargeBinary) => found.is_binary() || matches!(found, DataType::FixedSizeBinary(_)),
+        (found, DataType::LargeBinary) => is_bytes(found),
+        (found, DataType::LargeList(expected) | DataType::FixedSizeList(expected, _)) if is_bytes(found) => {
+            *expected.data_type() == DataType::UInt8
+        }
         (found, DataType::LargeList(expected) | DataType::FixedSizeList(expected, _)) => {
             item(found).is_some_and(|found| is_fit(found.data_type(), expected.data_type()))
         }

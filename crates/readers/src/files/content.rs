@@ -65,7 +65,7 @@ impl FileHashes {
     pub fn hash_file(&self, path: impl AsRef<Path>) -> Result<ContentHash, Error> {
         let path = path.as_ref();
         let (_, stamp) = Stamp::open(path)?;
-        Ok(contents(&[(path, &stamp)], Some(self))?[0])
+        Ok(contents(&[(path, &stamp)], Some(self), None)?[0])
     }
 
     /// The hash of a file that is in a state in which it was hashed before.
@@ -116,10 +116,14 @@ impl FileHashes {
     }
 }
 
-/// The content hash of each file, looked up among those that are remembered or else read, and remembered.
+/// Makes sure that a file is what it is to be, where that is known from elsewhere.
+pub(crate) type Check = dyn Fn(&Path) -> Result<(), Error> + Send + Sync;
+
+/// The content hash of each file, looked up among those that are remembered or else read, checked and remembered.
 pub(crate) fn contents(
     files: &[(&Path, &Stamp)],
     hashes: Option<&FileHashes>,
+    check: Option<&Check>,
 ) -> Result<Vec<ContentHash>, Error> {
     let remembered = |(path, stamp): &(&Path, &Stamp)| {
         stamp.verify(path)?;
@@ -132,7 +136,7 @@ pub(crate) fn contents(
     let unknown: Vec<(&Path, &Stamp)> = unknown.collect();
     let hashed: Vec<((&Path, &Stamp), ContentHash)> = unknown
         .into_par_iter()
-        .map(|(path, stamp)| Ok(((path, stamp), content(path, stamp)?)))
+        .map(|(path, stamp)| Ok(((path, stamp), content(path, stamp, check)?)))
         .collect::<Result<_, Error>>()?;
     if let (Some(hashes), Some(begun)) = (hashes, begun) {
         hashes.put(&hashed, begun);
@@ -142,8 +146,9 @@ pub(crate) fn contents(
     Ok(contents.into_iter().filter_map(hash).collect())
 }
 
-fn content(path: &Path, stamp: &Stamp) -> Result<ContentHash, Error> {
+fn content(path: &Path, stamp: &Stamp, check: Option<&Check>) -> Result<ContentHash, Error> {
     let hash = par_hash_reader(stamp.reopen(path)?).map_err(|source| Error::read(path, source))?;
+    check.map_or(Ok(()), |check| check(path))?;
     stamp.verify(path)?;
     Ok(hash)
 }
@@ -162,9 +167,9 @@ fn parse(text: &str) -> Option<Known> {
     lines.lines().map(entry).collect()
 }
 
-/// A path as it stands in a line, from any current folder; nothing for one that cannot stand there.
+/// A path as it stands in a line, from any current folder and through any link; nothing for one that cannot stand there.
 fn key(path: &Path) -> Option<String> {
-    let path = std::path::absolute(path).ok()?.into_os_string().into_string().ok()?;
+    let path = path.canonicalize().ok()?.into_os_string().into_string().ok()?;
     (!path.contains(['\n', '\r'])).then_some(path)
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 pub use content::FileHashes;
-pub(crate) use content::contents;
+pub(crate) use content::{Check, contents};
 pub use find::Files;
 pub(crate) use find::{below, matching};
 pub use limit::Limit;

@@ -129,7 +129,7 @@ impl StorageSource {
             return Ok(Arc::clone(contents));
         }
         let files: Vec<(&Path, &Stamp)> = self.local_rows().map(|row| self.local(row)).collect();
-        let contents = files::contents(&files, self.hashes.as_deref())?;
+        let contents = files::contents(&files, self.hashes.as_deref(), None)?;
         Ok(Arc::clone(known.insert(contents.into())))
     }
 

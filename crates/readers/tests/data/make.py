@@ -1,19 +1,22 @@
-"""Writes the files beside it, as other programs write them: Python's csv and json, pyarrow 26 and DuckDB 2.0.
+"""Writes the files beside it, as other programs write them: Python's csv and json, pyarrow 26, DuckDB 2.0 and datasets 5.2.
 
-python -m venv venv && venv/bin/pip install pyarrow duckdb && venv/bin/python make.py
+python -m venv venv && venv/bin/pip install pyarrow duckdb datasets && venv/bin/python make.py
 """
 
 import csv
 import datetime
 import decimal
 import json
+import random
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
+from datasets.data_files import DataFilesDict, get_data_patterns
 
 here = Path(__file__).parent
 zurich = "Europe/Zurich"
@@ -81,6 +84,66 @@ with pa.OSFile(str(here / "pyarrow.arrow"), "wb") as sink:
 with pa.OSFile(str(here / "pyarrow.arrows"), "wb") as sink:
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_table(table, max_chunksize=70)
+
+# As Python's `datasets` writes a split with an Image, a ClassLabel, and lists.
+features = {
+    "image": {"_type": "Image"},
+    "label": {"names": ["cat", "dog"], "_type": "ClassLabel"},
+    "scores": {"feature": {"dtype": "float64", "_type": "Value"}, "_type": "List"},
+    "answers": [{"text": {"dtype": "string", "_type": "Value"}, "start": {"dtype": "int32", "_type": "Value"}}],
+}
+schema = pa.schema(
+    [
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("label", pa.int64()),
+        ("scores", pa.list_(pa.float64())),
+        ("answers", pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32())]))),
+    ],
+    metadata={"huggingface": json.dumps({"info": {"features": features}})},
+)
+rows = [
+    {
+        "image": {"bytes": b"\x89PNG" + bytes([id]), "path": f"{id}.png"},
+        "label": id % 2,
+        "scores": [id, 0.5],
+        "answers": [{"text": f"answer {id}", "start": id}],
+    }
+    for id in range(3)
+]
+pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema), here / "hub.parquet")
+
+# Which files of which split are, by their names.
+random.seed(7)
+words = ["train", "training", "test", "testing", "eval", "evaluation", "dev", "val", "valid", "validation", "extra", "latest", "a", "data"]
+between = ["-", "_", ".", " ", "1", ""]
+
+
+def part():
+    beginning, end = random.choice(["", "x", "my"]), random.choice(["", "1", "y"])
+    text = beginning + random.choice(between) + random.choice(words) + random.choice(between) + end
+    return text.strip(" .") or "z"
+
+
+def name():
+    if random.random() < 0.3:
+        split, end = random.choice(["train", "test", "extra_1"]), random.choice(["", "-0123abcd"])
+        return f"data/{split}-{random.randrange(2):05d}-of-00002{end}.parquet"
+    return "/".join([*(part() for _ in range(random.randrange(3))), part() + ".parquet"])
+
+
+cases = []
+for _ in range(60):
+    paths = sorted({name() for _ in range(random.randrange(1, 6))})
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder).resolve()
+        for path in paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).touch()
+        found = DataFilesDict.from_patterns(get_data_patterns(str(folder)), base_path=str(folder))
+        # A file that matches two patterns is there twice, and is read once here.
+        relative = lambda files: [str(Path(file).relative_to(folder)) for file in dict.fromkeys(files)]
+        cases.append([paths, {str(split): relative(files) for split, files in found.items()}])
+(here / "hub_splits.json").write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
 
 connection = duckdb.connect()
 connection.execute(
