@@ -4,6 +4,7 @@
 //! (or taken apart) under a name that no table has, and gets (or loses) its own name with one
 //! `rename(2)`. Names that begin with a dot are left over from a crash and are never read.
 
+mod appender;
 mod batches;
 mod disk;
 mod format;
