@@ -39,9 +39,9 @@ impl Disk {
                 self.create_folders(parent)?;
                 self.create_folder(path)?;
             }
-            // A file of that name is found out here.
+            // A file of that name is found out here: it is no folder that something could be in.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.os.list(path).map_err(failed("create the folder", path))?;
+                self.os.exists(&path.join("anything")).map_err(failed("create the folder", path))?;
             }
             created => created.map_err(failed("create the folder", path))?,
         }

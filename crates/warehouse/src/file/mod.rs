@@ -346,7 +346,10 @@ impl Warehouse for FileWarehouse {
                 removed += 1;
                 continue;
             }
-            for file in disk.list(&path)?.unwrap_or_default() {
+            // Whoever sealed a table has left nothing in it.
+            let is_sealed = disk.exists(&path.join(FOOTER_FILE))?;
+            let files = if is_sealed { None } else { disk.list(&path)? };
+            for file in files.unwrap_or_default() {
                 if is_unfinished(&file) {
                     disk.remove_file_if_there(&path.join(file))?;
                     removed += 1;
