@@ -257,6 +257,7 @@ impl SessionBuilder {
         };
         let executor =
             Executor::new(threads).map_err(|source| Error::Threads { threads, source: Box::new(source) })?;
+        let mut is_well = false;
         let (metastore, warehouse, folder) = if let Some((metastore, warehouse)) = stores {
             if settings.deaths_max.is_some() {
                 return Err(Error::NoFolder { setting: "poison_rows" });
@@ -265,9 +266,18 @@ impl SessionBuilder {
         } else {
             let folder = StateFolder::open(&state_folder, &settings.job_name, now())?;
             let warehouse = FileWarehouse::open(folder.tables())?.with_compression(self.compression);
-            (store::open_metastore(&folder, now())?, Arc::new(warehouse) as Arc<dyn Warehouse>, Some(folder))
+            let metastore = store::open_metastore(&folder, now())?;
+            is_well = folder.take_closed(metastore.content())? && metastore.was_closed();
+            (
+                Box::new(metastore) as Box<dyn Metastore>,
+                Arc::new(warehouse) as Arc<dyn Warehouse>,
+                Some(folder),
+            )
         };
-        store::reconcile(&*metastore, &*warehouse, now())?;
+        // Records and tables that were made to agree, and have agreed when they were left, agree.
+        if !is_well {
+            store::reconcile(&*metastore, &*warehouse, now())?;
+        }
         Ok(Session::begin(metastore, warehouse, folder, executor, settings))
     }
 }

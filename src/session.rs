@@ -112,6 +112,8 @@ struct JobState {
     job: Option<Job>,
     /// How the last chain ended: nothing for well.
     failure: Option<(JobStatus, String)>,
+    /// A chain ended with an error that may have left records and tables at odds.
+    is_doubtful: bool,
 }
 
 impl Session {
@@ -308,17 +310,26 @@ impl Session {
 
     /// Remembers how a chain ended, for the job's record.
     pub(crate) fn ended<T>(&self, result: Result<T>) -> Result<T> {
-        self.lock_job().failure = result.as_ref().err().map(|error| {
-            let status = match error {
-                Error::Step { source, .. }
-                    if matches!(**source, rowmark_executor::Error::Cancelled { .. }) =>
-                {
-                    JobStatus::Cancelled
-                }
+        use rowmark_executor::Error as Ended;
+        let mut state = self.lock_job();
+        state.failure = result.as_ref().err().map(|error| {
+            let ended = match error {
+                Error::Step { source, .. } => Some(&**source),
+                _ => None,
+            };
+            let status = match ended {
+                Some(Ended::Cancelled { .. }) => JobStatus::Cancelled,
                 _ => JobStatus::Failed,
             };
             (status, text_of(error).chars().take(JOB_ERROR_CHARS_MAX).collect())
         });
+        // A row's own error leaves progress with its record.
+        let is_clear = |error: &Error| match error {
+            Error::Step { source, .. } => matches!(**source, Ended::Cancelled { .. } | Ended::Row { .. }),
+            _ => false,
+        };
+        state.is_doubtful |= result.as_ref().is_err_and(|error| !is_clear(error));
+        drop(state);
         result
     }
 
@@ -367,15 +378,21 @@ impl fmt::Debug for Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let state = self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let Some(job) = &state.job else { return };
-        let (status, error) = match &state.failure {
-            None => (JobStatus::Complete, None),
-            Some((status, error)) => (*status, Some(error.as_str())),
-        };
-        // The outcome is for people: without it the next open takes the job for interrupted.
-        if let Err(error) = self.metastore.finish_job(job.id, status, now(), error) {
-            tracing::warn!(job = %job.id, "the outcome of the job could not be recorded: {error}");
+        let JobState { job, failure, is_doubtful } =
+            self.job.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(job) = job {
+            let (status, error) = match failure {
+                None => (JobStatus::Complete, None),
+                Some((status, error)) => (*status, Some(error.as_str())),
+            };
+            // The outcome is for people: without it the next open takes the job for interrupted.
+            if let Err(error) = self.metastore.finish_job(job.id, status, now(), error) {
+                tracing::warn!(job = %job.id, "the outcome of the job could not be recorded: {error}");
+                *is_doubtful = true;
+            }
+        }
+        if let Some(folder) = self.folder.as_ref().filter(|_| !*is_doubtful && !std::thread::panicking()) {
+            folder.close(self.metastore.content());
         }
     }
 }

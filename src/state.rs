@@ -8,11 +8,13 @@
 //!   meta/           the metastore's records
 //!   tables/         the warehouse's tables
 //!   file-hashes     content hashes of files that were read, so that unchanged ones are not read again
+//!   closed          that the last session ended well, and what it left; gone while one is open, and after a death
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rowmark_hashing::ContentHash;
 use rowmark_metastore::Timestamp;
@@ -136,6 +138,48 @@ impl StateFolder {
         let holder = format!("process {}, job `{job_name}`, since {now}\n", std::process::id());
         fs::write(&holder_path, holder).map_err(at("write", &holder_path))?;
         Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// Whether the last session closed the folder in good order, with these records, and the tables are those that it
+    /// left. From here on it is open: if this process dies, the next is told `false`.
+    pub(crate) fn take_closed(&self, records: Option<ContentHash>) -> Result<bool, StateError> {
+        let closed = self.closed();
+        let told = match fs::read_to_string(&closed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            told => told.ok().and_then(|text| text.trim_end().parse::<ContentHash>().ok()),
+        };
+        let is_same = told.is_some() && told == self.left(records);
+        fs::remove_file(&closed).map_err(at("remove", &closed))?;
+        sync_names(&self.path)?;
+        Ok(is_same)
+    }
+
+    /// Says that all is well as it is now. What goes wrong here only makes the next open look at everything.
+    pub(crate) fn close(&self, records: Option<ContentHash>) {
+        let Some(left) = self.left(records) else { return };
+        if let Err(error) = fs::write(self.closed(), format!("{left}\n")) {
+            tracing::debug!("the next open looks at every table: {error}");
+        }
+    }
+
+    /// A hash of the records and of the state of the folder of tables: a name that is added there or taken away, by
+    /// whomever, changes its times.
+    fn left(&self, records: Option<ContentHash>) -> Option<ContentHash> {
+        let tables = fs::metadata(self.tables()).ok()?;
+        let modified = tables.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        #[cfg(unix)]
+        let status = {
+            use std::os::unix::fs::MetadataExt;
+            [tables.dev().cast_signed(), tables.ino().cast_signed(), tables.ctime(), tables.ctime_nsec()]
+        };
+        #[cfg(not(unix))]
+        let status = [0_i64; 4];
+        let left = ("rowmark closed", records?, modified.as_secs(), modified.subsec_nanos(), status);
+        ContentHash::of(&left).ok()
+    }
+
+    fn closed(&self) -> PathBuf {
+        self.path.join("closed")
     }
 
     /// Where the metastore is.

@@ -60,7 +60,7 @@ const IN_USE_RETRIES: u32 = 100;
 const IN_USE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Opens the metastore of a state folder; one that is damaged is set aside.
-pub(crate) fn open_metastore(folder: &StateFolder, now: Timestamp) -> Result<Box<dyn Metastore>> {
+pub(crate) fn open_metastore(folder: &StateFolder, now: Timestamp) -> Result<SledMetastore> {
     let mut opened = SledMetastore::open(folder.meta());
     // This process has the folder locked, so it can only be a child process that was being spawned when an
     // earlier session closed its files, and that has them open until it runs its own program.
@@ -78,9 +78,9 @@ pub(crate) fn open_metastore(folder: &StateFolder, now: Timestamp) -> Result<Box
                 "{error}; it was set aside as {} and is made again from the tables",
                 aside.display()
             );
-            Ok(Box::new(SledMetastore::open(folder.meta())?))
+            Ok(SledMetastore::open(folder.meta())?)
         }
-        opened => Ok(Box::new(opened?)),
+        opened => Ok(opened?),
     }
 }
 

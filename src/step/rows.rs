@@ -199,6 +199,11 @@ impl<In: RowType, Out: RowType> Sink for TableSink<'_, In, Out> {
         Ok(())
     }
 
+    fn begin_commit(&mut self) -> Result<(), CommitError> {
+        self.failures.commit()?;
+        Ok(self.writer.begin_commit()?)
+    }
+
     fn commit(&mut self) -> Result<(), CommitError> {
         self.failures.commit()?;
         Ok(self.writer.commit()?)

@@ -140,6 +140,8 @@ fn nothing_is_lost_after(death: impl Fn(&Session, &Checkpoint)) {
     let job = session.job().unwrap().id;
     death(&session, &session.metastore().list_checkpoints(job).unwrap()[0]);
     drop(session);
+    // Whoever dies does not say that all is well.
+    fs::remove_file(folder.path().join("closed")).unwrap();
     let (session, second) = run();
     assert_eq!((CALLS.take_total(), second.version(), second.is_new()), (0, 1, false));
     assert_eq!(second.content_hash(), first.content_hash());
@@ -202,10 +204,37 @@ fn j04_a_record_whose_table_is_gone_is_removed_and_its_step_computed_again() {
     };
     let (_, first, session) = run();
     let record = session.metastore().list_checkpoints(first).unwrap().remove(0);
-    session.warehouse().drop(&record.table.parse().unwrap()).unwrap();
     drop(session);
+    // By hand, and after a session that ended well.
+    assert!(folder.path().join("closed").exists());
+    fs::remove_dir_all(folder.path().join("tables").join(record.table)).unwrap();
     let (calls, _, session) = run();
     assert_eq!((calls, session.metastore().list_checkpoints(first).unwrap()), (2, Vec::new()));
+}
+
+#[test]
+fn j04_a_folder_is_said_to_be_well_only_by_who_left_it_so() {
+    static FAIL_AT: FailAt = FailAt::never();
+    let folder = Folder::new();
+    let closed = || folder.path().join("closed").exists();
+    let run = |session: &Session| {
+        let udf = udf!("same", |n: &u64| FAIL_AT.check(*n).map(|()| *n));
+        session.read_records((0..100u64).collect::<Vec<_>>()).map(udf).save("same")
+    };
+    for fail_at in [Some(50), None, None] {
+        let session = folder.session();
+        assert!(!closed(), "a folder that is open is not said to be well");
+        FAIL_AT.set(fail_at);
+        assert_eq!(run(&session).is_err(), fail_at.is_some());
+        drop(session);
+        assert!(closed(), "a row that fails leaves its step in order");
+    }
+    // What cannot be told from a store that failed half way.
+    let session = folder.session();
+    fs::remove_dir_all(folder.path().join("tables")).unwrap();
+    assert!(session.read_values(&[1u64]).save("one").is_err());
+    drop(session);
+    assert!(!closed());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::run::{HandOver, Message, Run, Stop};
 use crate::slot::LOOKS_MAX;
-use crate::{OnError, Sink, Task};
+use crate::{Durability, OnError, Sink, Task};
 
 /// The longest time between two looks at the workers.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(25);
@@ -21,8 +21,10 @@ pub(crate) struct Committer<'run, T: Task, S> {
     receiver: Receiver<Message<T>>,
     /// How long rows wait for a commit.
     wait: Duration,
-    /// Since when how many rows wait for a commit.
+    /// Since when how many rows wait for a commit to begin.
     waiting: Option<(Instant, u64)>,
+    /// Whether there are rows of which no commit has answered.
+    is_uncommitted: bool,
     /// Failures that are recorded, those before the run included.
     failures: u64,
 }
@@ -35,7 +37,7 @@ where
     pub(crate) fn new(run: &'run Run<'run, T>, sink: &'run mut S, receiver: Receiver<Message<T>>) -> Self {
         let wait = run.options.durability.interval() / 2;
         let failures = run.failures_before;
-        Self { run, sink, receiver, wait, waiting: None, failures }
+        Self { run, sink, receiver, wait, waiting: None, is_uncommitted: false, failures }
     }
 
     /// Goes on until all workers have ended. When it ends with an error or a panic, the workers stop.
@@ -59,7 +61,11 @@ where
             }
             let rows_max = self.run.options.durability.rows_max();
             if self.waiting.is_some_and(|(since, rows)| rows >= rows_max || since.elapsed() >= self.wait) {
-                self.commit()?;
+                self.waiting = None;
+                match self.run.options.durability {
+                    Durability::EveryRow => self.commit()?,
+                    Durability::Group { .. } => self.sink.begin_commit()?,
+                }
             }
         }
     }
@@ -118,11 +124,12 @@ where
             }
         };
         self.waiting.get_or_insert((Instant::now(), 0)).1 += rows;
+        self.is_uncommitted = true;
         Ok(())
     }
 
     fn commit(&mut self) -> Result<(), S::Error> {
-        if self.waiting.take().is_some() { self.sink.commit() } else { Ok(()) }
+        if std::mem::take(&mut self.is_uncommitted) { self.sink.commit() } else { Ok(()) }
     }
 }
 

@@ -27,7 +27,16 @@ pub trait Sink {
     /// Ends the run.
     fn record(&mut self, failed: FailedRow<Self::Failure>) -> Result<(), Self::Error>;
 
-    /// Makes all that was taken so far durable.
+    /// Sees to it that all that was taken so far becomes durable soon, without waiting for it: called when rows have
+    /// waited for so long as they may, unless every row is to be durable as it finishes.
+    ///
+    /// # Errors
+    /// Ends the run; also those of what was begun before.
+    fn begin_commit(&mut self) -> Result<(), Self::Error> {
+        self.commit()
+    }
+
+    /// Makes all that was taken so far durable. It is the last that is asked for.
     ///
     /// # Errors
     /// Ends the run.

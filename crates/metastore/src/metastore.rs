@@ -46,6 +46,12 @@ use crate::{
 /// # Ok::<(), rowmark_metastore::Error>(())
 /// ```
 pub trait Metastore: Send + Sync + Debug {
+    /// A hash that changes with every change of the records; nothing where that is not kept, or something could not be
+    /// read.
+    fn content(&self) -> Option<ContentHash> {
+        None
+    }
+
     /// Adds a job. Its predecessor need not be there yet.
     ///
     /// # Errors

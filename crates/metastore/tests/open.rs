@@ -42,6 +42,42 @@ fn what_was_written_is_there_after_opening_again_and_again() {
 }
 
 #[test]
+fn only_a_store_that_was_closed_and_not_touched_is_taken_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = SledMetastore::open(&path).unwrap();
+    let empty = store.content();
+    store.create_job(&job(1, None)).unwrap();
+    let content = store.content();
+    assert!(content.is_some() && content != empty && !store.was_closed());
+    drop(store);
+    for _ in 0..2 {
+        let store = SledMetastore::open(&path).unwrap();
+        assert_eq!((store.was_closed(), store.content()), (true, content));
+    }
+    // What a death leaves: a store that is open, as it is on the disk.
+    let store = SledMetastore::open(&path).unwrap();
+    let died = folder.path().join("died");
+    fs::create_dir(&died).unwrap();
+    for entry in fs::read_dir(&path).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), died.join(entry.file_name())).unwrap();
+    }
+    drop(store);
+    let died = SledMetastore::open(died).unwrap();
+    assert_eq!((died.was_closed(), died.content()), (false, content));
+    // Files that are the same bytes and were written again, and a file that is new.
+    let db = path.join("db");
+    for touch in [&|| fs::write(&db, fs::read(&db).unwrap()).unwrap(), &|| {
+        fs::write(path.join("new"), "").unwrap();
+    }] as [&dyn Fn(); 2]
+    {
+        drop(SledMetastore::open(&path).unwrap());
+        touch();
+        assert!(!SledMetastore::open(&path).unwrap().was_closed());
+    }
+}
+
+#[test]
 fn what_a_killed_opening_has_left_half_done_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     drop(SledMetastore::open(folder.path()).unwrap());

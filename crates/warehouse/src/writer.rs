@@ -10,7 +10,8 @@ use crate::{CodeId, Error, Frame, InputRow, RECORD_BYTES_MAX, Seal, Table, Table
 /// The one writer of a table; made by [`Warehouse::create`](crate::Warehouse::create) and
 /// [`Warehouse::resume`](crate::Warehouse::resume).
 ///
-/// Batches that were appended and not committed are lost when it is dropped. Readers see committed ones only.
+/// Of batches that were appended and not committed any may be lost when it is dropped, or the process dies. Readers see
+/// what is written, and make it durable before.
 pub trait TableWriter: Debug + Send {
     /// The table's name.
     fn name(&self) -> &TableName;
@@ -30,7 +31,7 @@ pub trait TableWriter: Debug + Send {
 
     /// Adds the output of the input rows `range`, made by `code`; a batch without rows is one too.
     ///
-    /// The batch is durable after the next [`TableWriter::commit`], which a writer may do by itself.
+    /// The batch is durable after the next [`TableWriter::commit`]; a writer may write it, and make it durable, before.
     ///
     /// # Errors
     ///
@@ -56,6 +57,16 @@ pub trait TableWriter: Debug + Send {
         batch: &RecordBatch,
         inputs: &[InputRow],
     ) -> Result<(), Error>;
+
+    /// Sees to it that what was appended becomes durable soon, and need not wait for it: the next
+    /// [`TableWriter::commit`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`TableWriter::commit`], also of what was begun before.
+    fn begin_commit(&mut self) -> Result<(), Error> {
+        self.commit()
+    }
 
     /// Makes what was appended durable, or does nothing if there is nothing.
     ///

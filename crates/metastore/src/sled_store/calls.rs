@@ -23,6 +23,10 @@ use crate::{
 const ANCESTOR_HOPS_MAX: usize = 100;
 
 impl Metastore for SledMetastore {
+    fn content(&self) -> Option<ContentHash> {
+        self.engine.content()
+    }
+
     fn create_job(&self, job: &Job) -> Result<()> {
         self.change(|change| {
             if self.job(job.id)?.is_some() {

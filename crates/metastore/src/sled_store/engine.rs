@@ -22,9 +22,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use rowmark_hashing::ContentHash;
 use sled::{Batch, Db, IVec};
 
 use super::acknowledged::Acknowledged;
+use super::closed::Closing;
 use super::keys::{STATE, part_key};
 use super::state::State;
 use crate::{DamageSource, Error, Result};
@@ -43,6 +45,10 @@ pub(super) struct Engine {
     state: RwLock<State>,
     durable: Mutex<Durable>,
     stopped: AtomicBool,
+    /// Something could not be read, or made no sense.
+    is_doubtful: AtomicBool,
+    // Behind the fields with sled's files: it is written after these are closed.
+    closing: Closing,
     // The last field: it is released after sled has closed its files.
     _lock: File,
 }
@@ -83,11 +89,13 @@ impl Engine {
     /// Takes over what [`open`](super::open::open) has opened and checked.
     pub(super) fn new(path: PathBuf, db: Db, state: State, durable: Durable, lock: File) -> Self {
         Self {
+            closing: Closing::new(&path),
             path,
             db,
             state: RwLock::new(state),
             durable: Mutex::new(durable),
             stopped: AtomicBool::new(false),
+            is_doubtful: AtomicBool::new(false),
             _lock: lock,
         }
     }
@@ -109,11 +117,11 @@ impl Engine {
 
     /// Returns the value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        guarded(&self.path, "read", || match self.db.get(key) {
+        self.noted(guarded(&self.path, "read", || match self.db.get(key) {
             Ok(Some(head)) => self.join(key, &head).map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(from_sled(&self.path, "read", error)),
-        })
+        }))
     }
 
     /// Calls a function with every key that begins with `prefix`, and its value, in the order of the keys.
@@ -123,7 +131,7 @@ impl Engine {
         direction: Direction,
         mut visit: impl FnMut(&[u8], Vec<u8>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        guarded(&self.path, "read", || {
+        self.noted(guarded(&self.path, "read", || {
             let mut entries = self.db.scan_prefix(prefix);
             loop {
                 let entry = match direction {
@@ -136,14 +144,14 @@ impl Engine {
                     return Ok(());
                 }
             }
-        })
+        }))
     }
 
     /// Makes the changes in one batch, after [`check_running`](Self::check_running); they are seen at once and durable after [`make_durable`](Self::make_durable).
     pub(super) fn apply(&self, state: &mut State, changes: Changes) -> Result<()> {
         let mut next = *state;
         next.sequence += 1;
-        let batch = guarded(&self.path, "read", || self.batch(&mut next, changes))?;
+        let batch = self.noted(guarded(&self.path, "read", || self.batch(&mut next, changes)))?;
         let applied = guarded(&self.path, "write", || {
             self.db.apply_batch(batch).map_err(|error| from_sled(&self.path, "write", error))
         });
@@ -242,8 +250,27 @@ impl Engine {
         Ok((u16::from_be_bytes(*parts), beginning))
     }
 
+    /// A hash of what the tree holds, as far as it is known to be well.
+    pub(super) fn content(&self) -> Option<ContentHash> {
+        let state = self.read().to_bytes();
+        self.is_well().then(|| ContentHash::of(&("rowmark records", state)).ok()).flatten()
+    }
+
+    fn is_well(&self) -> bool {
+        !self.stopped.load(Ordering::Acquire) && !self.is_doubtful.load(Ordering::Acquire)
+    }
+
+    /// Takes note of an error: the next opening checks the whole tree.
+    fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() {
+            self.is_doubtful.store(true, Ordering::Release);
+        }
+        outcome
+    }
+
     /// The error for something in the tree that cannot be.
     pub(super) fn damaged(&self, found: impl Into<DamageSource>) -> Error {
+        self.is_doubtful.store(true, Ordering::Release);
         Error::Damaged { path: self.path.clone(), source: found.into() }
     }
 
@@ -266,8 +293,15 @@ impl Drop for Engine {
         if self.stopped.load(Ordering::Acquire) {
             return;
         }
-        if let Err(error) = self.make_durable() {
-            tracing::warn!(path = %self.path.display(), %error, "the last events could not be made durable");
+        match self.make_durable() {
+            Ok(()) if self.is_well() => {
+                let state = *self.read();
+                self.closing.set(state);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "the last events could not be made durable");
+            }
         }
     }
 }

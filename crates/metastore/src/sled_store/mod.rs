@@ -7,6 +7,7 @@
 
 mod acknowledged;
 mod calls;
+mod closed;
 mod engine;
 mod keys;
 mod open;
@@ -22,6 +23,7 @@ use self::engine::{Changes, Direction, Engine};
 use self::keys::{
     CheckpointByHashKey, CheckpointByPartialKey, CheckpointKey, DatasetKey, DatasetLastKey, JobKey, Key,
 };
+use self::open::Opened;
 use crate::{Checkpoint, CheckpointKind, DatasetVersion, Error, Job, JobId, Record, Result, Timestamp};
 
 /// Keeps records in a folder, durably.
@@ -45,13 +47,14 @@ use crate::{Checkpoint, CheckpointKind, DatasetVersion, Error, Job, JobId, Recor
 pub struct SledMetastore {
     engine: Engine,
     is_new: bool,
+    was_closed: bool,
 }
 
 impl SledMetastore {
     /// Opens the store in a folder, which is created if it is not there.
     ///
-    /// All of it is read once and checked against a count and a digest; 100,000 checkpoints take a few tenths of a
-    /// second.
+    /// A store that was not closed in good order, or whose files were touched since, is read once and checked against a
+    /// count and a digest; 100,000 checkpoints take a few tenths of a second.
     ///
     /// # Errors
     ///
@@ -60,8 +63,13 @@ impl SledMetastore {
     /// means that something that was written is not there any more or cannot be read: the folder can be set aside
     /// and the records rebuilt, into a new one, from the tables that carry them.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let (engine, is_new) = open::open(path.as_ref())?;
-        Ok(Self { engine, is_new })
+        let Opened { engine, is_new, was_closed } = open::open(path.as_ref())?;
+        Ok(Self { engine, is_new, was_closed })
+    }
+
+    /// Tells whether the store was closed in good order and nothing has happened to its files since.
+    pub const fn was_closed(&self) -> bool {
+        self.was_closed
     }
 
     /// Tells whether there was no store in the folder before. If there are tables that belong to it, their records

@@ -1,8 +1,8 @@
 //! Opening the folder: who may, whether it can be read, and whether all of it is still there.
 //!
 //! In this order, and each with an error of its own: the folder is made; our lock is taken; sled opens; the format
-//! is known; sled has not fallen behind what was acknowledged; every key is there and unchanged. Only then is the
-//! store used. Nothing is repaired here but what a killed opening has left half done: a store that fails a check is the
+//! is known; sled has not fallen behind what was acknowledged; every key is there and unchanged, unless the store was
+//! closed in good order with just these files. Only then is the store used. Nothing is repaired here but what a killed opening has left half done: a store that fails a check is the
 //! caller's to set aside and rebuild.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -14,6 +14,7 @@ use std::time::Duration;
 use sled::{Batch, Db};
 
 use super::acknowledged::Acknowledged;
+use super::closed::Found;
 use super::engine::{Durable, Engine, from_sled, guarded};
 use super::keys::{FORMAT, RANGE_STARTS, STATE, is_meta};
 use super::state::State;
@@ -33,11 +34,21 @@ const CLOSING_POLL: Duration = Duration::from_millis(5);
 /// What sled needs to be able to write while it opens; tried when it fails, to tell a full disk from damage.
 const SPACE_PROBE_BYTES: usize = 1024 * 1024;
 
-/// Opens a store; tells whether it was made just now.
-pub(super) fn open(path: &Path) -> Result<(Engine, bool)> {
+/// An open store.
+pub(super) struct Opened {
+    pub(super) engine: Engine,
+    /// It was made just now.
+    pub(super) is_new: bool,
+    /// It was closed in good order, and nothing has happened to it since.
+    pub(super) was_closed: bool,
+}
+
+/// Opens a store.
+pub(super) fn open(path: &Path) -> Result<Opened> {
     let path = create_folder(path)?;
     let lock = lock(&path)?;
     remove_unfinished(&path).map_err(|source| Error::from_io("tidy", &path, source))?;
+    let closed = Found::take(&path).map_err(|source| Error::from_io("tidy", &path, source))?;
     let db = open_sled(&path)?;
 
     let db_path = path.join("db");
@@ -54,14 +65,15 @@ pub(super) fn open(path: &Path) -> Result<(Engine, bool)> {
         tracing::warn!(%path, "a number in this file is damaged; the one before it is used");
     }
 
-    let (state, is_new) = guarded(&path, "check", || check(&path, &db, reading.number))?;
+    let (state, is_new) = guarded(&path, "check", || check(&path, &db, reading.number, &closed))?;
+    let was_closed = !is_new && closed.is(state);
     if is_new {
         sync_folder(&path)?;
     }
     let engine = Engine::new(path, db, state, Durable { sequence: 0, db_file, acknowledged }, lock);
     // Also for a store that was there: a process that died may have left events that were not synced yet.
     engine.make_durable()?;
-    Ok((engine, is_new))
+    Ok(Opened { engine, is_new, was_closed })
 }
 
 fn create_folder(path: &Path) -> Result<PathBuf> {
@@ -152,7 +164,7 @@ fn check_space(path: &Path) -> Result<()> {
 
 /// Checks what sled has read. Into a tree that is empty, and was not known to hold anything, it writes the format
 /// and the first state; the answer then says that the store is new.
-fn check(path: &Path, db: &Db, acknowledged: u64) -> Result<(State, bool)> {
+fn check(path: &Path, db: &Db, acknowledged: u64, closed: &Found) -> Result<(State, bool)> {
     let get = |key| db.get(key).map_err(|error| from_sled(path, "read", error));
     let damaged = |found| Error::Damaged { path: path.to_owned(), source: Box::new(found) };
 
@@ -172,6 +184,9 @@ fn check(path: &Path, db: &Db, acknowledged: u64) -> Result<(State, bool)> {
         return Err(damaged(Damage::FallenBehind { acknowledged, found: state.sequence }));
     }
 
+    if closed.is(state) {
+        return Ok((state, false)); // it was added up before
+    }
     let found = add_up(path, db)?;
     if (found.count, found.digest) != (state.count, state.digest) {
         return Err(damaged(Damage::Changed { count: state.count, found: found.count }));

@@ -39,9 +39,9 @@ impl Disk {
                 self.create_folders(parent)?;
                 self.create_folder(path)?;
             }
-            // A file of that name is found out here.
+            // A file of that name is found out here: it is no folder that something could be in.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.os.list(path).map_err(failed("create the folder", path))?;
+                self.os.exists(&path.join("anything")).map_err(failed("create the folder", path))?;
             }
             created => created.map_err(failed("create the folder", path))?,
         }
@@ -140,6 +140,11 @@ impl AppendFile {
         self.file.append(bytes).map_err(failed("write to", &self.path))
     }
 
+    /// Makes an error of something that was done to the file.
+    pub(super) fn error(&self, action: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
+        failed(action, &self.path)
+    }
+
     /// Takes note that the file has been renamed.
     pub(super) fn set_path(&mut self, path: PathBuf) {
         self.path = path;
@@ -192,7 +197,7 @@ fn none_if_missing<T>(answer: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     // The folder that a relative path of one name is in.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path }.to_owned();
     move |source| Error::Io { action, path, source }

@@ -4,6 +4,7 @@
 //! (or taken apart) under a name that no table has, and gets (or loses) its own name with one
 //! `rename(2)`. Names that begin with a dot are left over from a crash and are never read.
 
+mod appender;
 mod batches;
 mod disk;
 mod format;
@@ -345,7 +346,10 @@ impl Warehouse for FileWarehouse {
                 removed += 1;
                 continue;
             }
-            for file in disk.list(&path)?.unwrap_or_default() {
+            // Whoever sealed a table has left nothing in it.
+            let is_sealed = disk.exists(&path.join(FOOTER_FILE))?;
+            let files = if is_sealed { None } else { disk.list(&path)? };
+            for file in files.unwrap_or_default() {
                 if is_unfinished(&file) {
                     disk.remove_file_if_there(&path.join(file))?;
                     removed += 1;

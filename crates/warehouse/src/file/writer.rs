@@ -11,8 +11,9 @@ use arrow_array::RecordBatch;
 use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
+use super::appender::{Appender, PIECE_BYTES};
 use super::batches::SegmentBatches;
-use super::disk::{AppendFile, Disk};
+use super::disk::Disk;
 use super::format::BATCH_BYTES_MAX;
 use super::format::batch::BatchEncoder;
 use super::format::footer::{Footer, FooterSegment};
@@ -28,8 +29,8 @@ use crate::table::{Contents, Frame, Seal, Table};
 use crate::writer::{check_batch, check_complete, check_record, check_size};
 use crate::{CodeId, Compression, Error, InputRow, TableName, TableWriter, Warehouse};
 
-/// Appended batches are committed once they reach this size: memory is bounded, and readers see what is durable.
-const BUFFER_BYTES_MAX: usize = 8 << 20;
+/// What was written is made durable in the background once it reaches this size: so a commit has little to wait for.
+const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
 
 /// The one writer of a table.
 #[derive(Debug)]
@@ -48,7 +49,9 @@ pub(super) struct FileWriter {
     /// The segments up to the one that is being written, each as far as it is durable.
     segments: Vec<FooterSegment>,
     /// The last of the segments, if it is this writer's own.
-    current: Option<AppendFile>,
+    current: Option<Appender>,
+    /// Up to where it has been asked to become durable.
+    asked_bytes: u64,
     frames: Vec<Frame>,
     processed: RowRanges,
     rows_out: u64,
@@ -107,6 +110,7 @@ impl FileWriter {
             keeps_inputs: false,
             segments: Vec::new(),
             current: None,
+            asked_bytes: 0,
             frames: Vec::new(),
             processed: RowRanges::new(),
             rows_out: 0,
@@ -116,8 +120,9 @@ impl FileWriter {
 
     /// Takes note that the table's folder has been renamed.
     pub(super) fn set_folder(&mut self, folder: PathBuf) {
-        if let (Some(current), Some(segment)) = (&mut self.current, self.segments.last()) {
-            current.set_path(folder.join(segment_file(segment.number)));
+        let file = self.current.as_mut().and_then(Appender::file);
+        if let (Some(file), Some(segment)) = (file, self.segments.last()) {
+            file.set_path(folder.join(segment_file(segment.number)));
         }
         self.folder = folder;
     }
@@ -154,7 +159,9 @@ impl FileWriter {
 
         let path = self.folder.join(segment_file(number));
         let file = self.warehouse.disk().create_whole(&path, &header)?;
-        self.current = Some(file.ok_or_else(|| Error::BeingWritten { table: table.clone() })?);
+        let file = file.ok_or_else(|| Error::BeingWritten { table: table.clone() })?;
+        self.current = Some(Appender::new(table.clone(), file, header.len() as u64));
+        self.asked_bytes = header.len() as u64;
         self.needs = self.needs.and(needs);
         self.segments.push(FooterSegment { number, identity, bytes: header.len() as u64 });
         Ok(())
@@ -175,9 +182,9 @@ impl FileWriter {
             begun?;
         }
         let start = self.encoder.buffer().len();
-        let FooterSegment { identity, bytes: durable_bytes, .. } =
-            *self.segments.last().expect("a segment was begun");
-        let offset = durable_bytes + start as u64;
+        let current = self.current.as_ref().expect("a segment was begun");
+        let (offset, durable_bytes) = (current.bytes() + start as u64, current.durable_bytes());
+        let identity = self.segments.last().expect("a segment was begun").identity;
         let encoded = self.encode_frame(batch, inputs);
         let frame = &mut self.encoder.buffer()[start..];
         let payload_bytes = frame.len() as u64 - FRAME_HEAD_BYTES;
@@ -206,10 +213,43 @@ impl FileWriter {
         self.frames.push(head.indexed(segment));
         self.processed.insert(range);
         self.rows_out += rows;
-        if self.encoder.buffer().len() >= BUFFER_BYTES_MAX {
-            self.commit()?;
+        if self.encoder.buffer().len() >= PIECE_BYTES {
+            self.write()?;
+            if self.unasked_bytes() >= UNSYNCED_BYTES_MAX {
+                self.begin_commit()?;
+            }
         }
         Ok(())
+    }
+
+    /// Writes what is in the buffer, or sends it on its way.
+    fn write(&mut self) -> Result<(), Error> {
+        self.refuse_if_failed()?;
+        let Some(file) = &mut self.current else { return Ok(()) };
+        let buffer = self.encoder.buffer();
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let written = file.append(buffer);
+        self.has_failed = written.is_err();
+        written
+    }
+
+    /// How much is written that was not asked to become durable.
+    fn unasked_bytes(&self) -> u64 {
+        self.current.as_ref().map_or(0, |file| file.bytes() - self.asked_bytes)
+    }
+
+    /// Writes what is in the buffer, and syncs what no sync has answered for, or was asked to.
+    fn make_durable(&mut self, sync: fn(&mut Appender) -> Result<(), Error>) -> Result<(), Error> {
+        self.write()?;
+        let Some(file) = self.current.as_mut().filter(|file| file.durable_bytes() < file.bytes()) else {
+            return Ok(());
+        };
+        let synced = sync(file);
+        self.has_failed = synced.is_err();
+        self.asked_bytes = file.bytes();
+        synced
     }
 
     fn refuse_if_failed(&self) -> Result<(), Error> {
@@ -258,21 +298,16 @@ impl TableWriter for FileWriter {
         self.append_frame(range, code, batch, Some(inputs))
     }
 
+    fn begin_commit(&mut self) -> Result<(), Error> {
+        self.write()?;
+        if self.unasked_bytes() == 0 { Ok(()) } else { self.make_durable(Appender::begin_sync) }
+    }
+
     fn commit(&mut self) -> Result<(), Error> {
-        self.refuse_if_failed()?;
-        let (Some(file), Some(segment)) = (&mut self.current, self.segments.last_mut()) else {
-            return Ok(());
-        };
-        let buffer = self.encoder.buffer();
-        if buffer.is_empty() {
-            return Ok(());
+        self.make_durable(Appender::sync)?;
+        if let (Some(file), Some(segment)) = (&self.current, self.segments.last_mut()) {
+            segment.bytes = file.bytes();
         }
-        let written = file.append(buffer).and_then(|()| file.sync());
-        self.has_failed = written.is_err();
-        written?;
-        segment.bytes += buffer.len() as u64;
-        buffer.clear();
-        buffer.shrink_to(2 * BUFFER_BYTES_MAX);
         Ok(())
     }
 
