@@ -37,7 +37,7 @@ pub use dataset::Saved;
 pub use display::ProgressDisplay;
 pub use ends::ChainRows;
 pub use error::{BoxError, CommitError, Error, Result, RowError};
-pub use explain::Explanation;
+pub use explain::{Explanation, Place};
 pub use function::WithInput;
 pub use group::{Group, GroupRows};
 pub use housekeeping::{Cleanup, Reason, Removed, Usage};

@@ -361,8 +361,10 @@ impl<T: RowType> Stage<T> for Spool<T> {
         Spool::name(self).to_owned()
     }
 
-    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
-        Ok(Arc::new(Spool::input(self)?))
+    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+        let input = Spool::input(self)?;
+        run.source(Spool::name(self), &input.fingerprint);
+        Ok(Arc::new(input))
     }
 }
 
@@ -374,6 +376,7 @@ impl<T: RowType> Stage<T> for KnownRows<T> {
     }
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+        run.source(KnownRows::name(self), Input::<T>::fingerprint(self));
         let Stored { table, .. } = run.rows_as(self, &Keep, Input::<T>::schema(self))?;
         Ok(Arc::new(KnownRows::input(self, table)))
     }
@@ -411,8 +414,9 @@ impl<T: RowType> Stage<T> for StoredTable {
         self.table.name().to_string()
     }
 
-    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
+    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
         let Self { session, table, schema, fingerprint } = self;
+        run.source(&table.name().to_string(), fingerprint);
         Ok(Arc::new(TableInput {
             session: session.clone(),
             checkpoint: None,

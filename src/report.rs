@@ -11,6 +11,7 @@ use crate::step::StepPlan;
 
 /// What was done with a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum Decision {
     /// Its whole result was found; its function was not called.
     Skipped,

@@ -44,6 +44,23 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Has the explanation say that a place is here, if one is made.
+    pub(crate) fn place(&mut self, kind: &'static str, name: &str, detail: Option<String>, before: usize) {
+        if let Some(explanation) = &mut self.plan {
+            explanation.place(kind, name.to_owned(), detail, before);
+        }
+    }
+
+    /// As [`place`](Self::place), of the source of an input.
+    pub(crate) fn source(&mut self, name: &str, fingerprint: &Fingerprint) {
+        let content = ["source content", "input content", "dataset content", "table content"];
+        let content = content.iter().find_map(|label| fingerprint.get(label));
+        // It begins with the name.
+        let shown = content.map(|content| content.shown.strip_prefix(name).unwrap_or(&content.shown));
+        let shown = shown.map(|shown| shown.trim_start_matches([',', ' '])).filter(|shown| !shown.is_empty());
+        self.place("source", name, shown.map(|shown| format!("content {shown}")), 0);
+    }
+
     /// Runs a step whose identity is that of a UDF over an input.
     fn step(
         &mut self,
@@ -155,8 +172,10 @@ impl<S: Source<Row: RowType> + 'static> Stage<S::Row> for SourceStage<S> {
         self.0.name()
     }
 
-    fn input(&self, _: &mut Run<'_>) -> Result<Arc<dyn Input<S::Row>>> {
-        Ok(Arc::new(SourceInput::new(Arc::clone(&self.0))?))
+    fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<S::Row>>> {
+        let input = SourceInput::new(Arc::clone(&self.0))?;
+        run.source(&self.0.name(), input.fingerprint());
+        Ok(Arc::new(input))
     }
 }
 
@@ -167,7 +186,9 @@ impl<T: RowType> Stage<T> for StoredDataset {
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
         run.dependencies.push(self.version());
-        Ok(Arc::new(self.table_input()?))
+        let input = self.table_input()?;
+        run.source(&self.label(), &input.fingerprint);
+        Ok(Arc::new(input))
     }
 }
 
@@ -183,6 +204,7 @@ impl<T: RowType, U: Udf<T, Output = bool>> Stage<T> for FilterStage<T, U> {
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
         let input = self.before.input(run)?;
+        run.place("filter", self.predicate.identity().name(), None, 1);
         Ok(Arc::new(FilterInput::new(run.session, input, Arc::clone(&self.predicate))?))
     }
 }
@@ -199,6 +221,7 @@ impl<T: RowType, U: Udf<T, Output: RowType>> Stage<U::Output> for ProjectStage<T
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<U::Output>>> {
         let input = self.before.input(run)?;
+        run.place("project", self.udf.identity().name(), None, 1);
         Ok(Arc::new(ProjectInput::new(run.session, input, Arc::clone(&self.udf))?))
     }
 }
@@ -213,7 +236,9 @@ impl<T: RowType> Stage<T> for UnionStage<T> {
 
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
         let [first, second] = &self.0;
-        Ok(Arc::new(UnionInput::new([first.input(run)?, second.input(run)?])?))
+        let inputs = [first.input(run)?, second.input(run)?];
+        run.place("union", "", None, 2);
+        Ok(Arc::new(UnionInput::new(inputs)?))
     }
 }
 
@@ -233,6 +258,7 @@ impl<T: RowType> Stage<T> for CutStage<T> {
         let kept = (self.kept.start(), self.kept.end());
         if input.is_dense() {
             let fingerprint = input.fingerprint().clone().with("rows kept", &kept)?;
+            run.place("rows", &self.kept.to_string(), None, 1);
             return Ok(Arc::new(SliceInput::new(input, self.kept, fingerprint)?));
         }
         let identity = Identity::new("cut").parameter("rows kept", &kept);

@@ -143,7 +143,7 @@ impl<T: RowType> Spool<T> {
 /// The rows of a table that are known by their content alone.
 fn by_content(session: &Session, name: &str, table: Table, schema: RowSchema) -> TableInput {
     let content = table.seal().map(|seal| seal.content_hash).expect("it was finished");
-    let shown = format_args!("{name} {} ({} rows)", content.short(), table.rows_out());
+    let shown = format_args!("{name}, {}…, {} rows", content.short(), table.rows_out());
     let fingerprint = Fingerprint::new("rowmark.rows").with_hash("input content", content, shown).with_hash(
         "row schema",
         schema.content_hash(),

@@ -9,6 +9,7 @@ use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 use super::StepRun;
 use super::digests::Digests;
 use super::failures::Failures;
+use crate::explain::change;
 use crate::provenance::Provenance;
 use crate::session::now;
 use crate::{Result, store};
@@ -97,20 +98,24 @@ impl StepRun<'_> {
         }
         for &job in &self.lineage {
             let records = self.session.metastore().list_checkpoints(job)?;
-            let last = records
-                .iter()
-                .filter(|record| record.step == self.step.name)
-                .max_by_key(|record| record.created_at);
+            let last = records.iter().filter(|record| record.step == self.step.name).max_by_key(|record| {
+                (alike(self.now_of(record.kind), &record.fingerprint), record.created_at)
+            });
             if let Some(last) = last {
-                let now = if last.kind == CheckpointKind::Final { &self.output } else { &self.partial };
+                let now = self.now_of(last.kind);
                 return Ok(match now.first_difference(&last.fingerprint) {
-                    Some(difference) => format!("changed: {difference}"),
+                    Some(difference) => change::told(self.step.name, &difference),
                     None if settings.reset => "progress is ignored".to_owned(),
                     None => "what the last run stored is no longer used".to_owned(),
                 });
             }
         }
         Ok("first run".to_owned())
+    }
+
+    /// What this step is, where one of this kind is looked for.
+    fn now_of(&self, kind: CheckpointKind) -> &Fingerprint {
+        if kind == CheckpointKind::Final { &self.output } else { &self.partial }
     }
 
     /// The record of this step's progress, over rows that these codes and this one make.
@@ -139,4 +144,10 @@ impl StepRun<'_> {
     pub(super) fn provenance(&self, checkpoint: Checkpoint) -> Result<Vec<u8>> {
         Ok(Provenance { job: self.job.clone(), checkpoint }.to_bytes()?)
     }
+}
+
+/// How many components are the same before the first that is not: several steps of a job may have one name.
+fn alike(now: &Fingerprint, then: &Fingerprint) -> usize {
+    let pairs = now.components().iter().zip(then.components());
+    pairs.take_while(|(now, then)| now.label == then.label && now.hash == then.hash).count()
 }

@@ -149,6 +149,9 @@ impl StepRun<'_> {
         for told in lost {
             self.session.warn(self.step.name, told)?;
         }
+        if tracing::enabled!(tracing::Level::INFO) {
+            tracing::info!("{}", self.plan_of(&found)?);
+        }
         match found {
             Found::All(checkpoint, table) => self.skip(checkpoint, table),
             Found::Some(checkpoint, table) => self.compute(self.continue_from(&checkpoint, &table)?),

@@ -55,8 +55,19 @@ impl StepRun<'_> {
     /// one in the place of the one that will be.
     pub(super) fn plan(&self) -> Result<(StepPlan, Stored)> {
         let (found, _) = self.look()?;
+        let plan = self.plan_of(&found)?;
+        let (checkpoint, table) = match found {
+            Found::All(checkpoint, table) => (checkpoint, table),
+            _ => (self.expected_checkpoint(), self.empty_table()?),
+        };
+        let report = StepReport::of_plan(&plan);
+        Ok((plan, Stored { table, checkpoint, report }))
+    }
+
+    /// What is done with what was found.
+    pub(super) fn plan_of(&self, found: &Found) -> Result<StepPlan> {
         let of_other = |job: JobId| (job != self.job.id).then_some(job);
-        let (decision, reason, reused_from, rows_done) = match &found {
+        let (decision, reason, reused_from, rows_done) = match found {
             Found::All(checkpoint, _) => {
                 let from = of_other(checkpoint.job);
                 let done = checkpoint.counts.rows_in - checkpoint.rows_failed;
@@ -70,21 +81,18 @@ impl StepRun<'_> {
             }
             Found::Nothing(reason) => (Decision::Run, reason.clone(), None, 0),
         };
-        let plan = StepPlan {
+        Ok(StepPlan {
             step: self.step.name.to_owned(),
             kind: self.step.kind,
             decision,
             reason,
             reused_from,
-            rows_in: Some(self.step.work.rows_in()?),
+            rows_in: Some(match found {
+                Found::All(checkpoint, _) => checkpoint.counts.rows_in, // known without a look at the input
+                _ => self.step.work.rows_in()?,
+            }),
             rows_done,
-        };
-        let (checkpoint, table) = match found {
-            Found::All(checkpoint, table) => (checkpoint, table),
-            _ => (self.expected_checkpoint(), self.empty_table()?),
-        };
-        let report = StepReport::of_plan(&plan);
-        Ok((plan, Stored { table, checkpoint, report }))
+        })
     }
 
     /// The record that the step will have when it is finished, as far as it is known.

@@ -228,6 +228,19 @@ fn content(file: &DataFile) -> Result<ContentHash, Error> {
     Ok(hash)
 }
 
+/// A size as people say it: `2.1 MB`.
+fn text_of_bytes(bytes: u64) -> String {
+    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    let size = units.iter().scan(bytes as f64, |size, unit| {
+        *size /= 1000.0;
+        Some((*size, unit))
+    });
+    match size.take_while(|(size, _)| *size >= 1.0).last() {
+        Some((size, unit)) => format!("{size:.1} {unit}"),
+        None => format!("{bytes} B"),
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -266,7 +279,7 @@ impl<F: Format> Source for FileSource<F> {
             all => ContentHash::of(all)?,
         };
         let bytes: u64 = self.files.iter().map(|file| file.stamp.bytes).sum();
-        let shown = format_args!("{} {} ({bytes} bytes)", self.name(), content.short());
+        let shown = format_args!("{}, {}…, {}", self.name(), content.short(), text_of_bytes(bytes));
         let fingerprint = Fingerprint::new(F::DOMAIN).with_hash("content", content, shown);
         let fingerprint = self.format.identify(fingerprint)?;
         Ok(match self.rows_max {

@@ -91,5 +91,9 @@ fn as_stored<T: RowType>(schema: &RowSchema, rows: &[T]) -> Vec<Result<T, Error>
 
 /// The identity of rows in memory, whatever form they have there.
 pub(crate) fn fingerprint(content: ContentHash) -> Fingerprint {
-    Fingerprint::new("rowmark.source.memory").with_hash("content", content, content.short())
+    Fingerprint::new("rowmark.source.memory").with_hash(
+        "content",
+        content,
+        format_args!("{}…", content.short()),
+    )
 }
