@@ -19,7 +19,9 @@ use crate::state::StateFolder;
 pub(crate) fn reconcile(metastore: &dyn Metastore, warehouse: &dyn Warehouse, now: Timestamp) -> Result<()> {
     for job in metastore.list_jobs()?.iter().filter(|job| job.status == JobStatus::Running) {
         // The folder is locked by this process, so the one that ran the job is gone.
-        metastore.finish_job(job.id, JobStatus::Interrupted, now, None)?;
+        let last_commit = last_commit(job, metastore, warehouse)?.min(now.max(job.started_at));
+        metastore.finish_job(job.id, JobStatus::Interrupted, last_commit, None)?;
+        tracing::info!(job = %job.id, name = job.name, "job was interrupted after its last commit at {last_commit}");
     }
     let mut tables = Vec::new();
     warehouse.remove_leftovers()?;
@@ -40,6 +42,17 @@ pub(crate) fn reconcile(metastore: &dyn Metastore, warehouse: &dyn Warehouse, no
         apply(&repair, metastore, warehouse)?;
     }
     Ok(())
+}
+
+/// When a job last committed rows, or finished a step; when it began, if it did neither. Tables tell it even where the
+/// machine went down: they were synced.
+fn last_commit(job: &Job, metastore: &dyn Metastore, warehouse: &dyn Warehouse) -> Result<Timestamp> {
+    let checkpoints = metastore.list_checkpoints(job.id)?;
+    let mut last = checkpoints.iter().map(|record| record.created_at).fold(job.started_at, Timestamp::max);
+    for table in warehouse.list(&TableFilter::Job(*job.id.as_uuid()))? {
+        last = last.max(warehouse.written_at(&table)?.map_or(last, Timestamp::from));
+    }
+    Ok(last)
 }
 
 /// How often, and after what pause, a metastore that is in use is tried again.
@@ -93,6 +106,7 @@ fn restore_jobs(tables: &[TableFact], metastore: &dyn Metastore, warehouse: &dyn
             let earlier = metastore.find_last_job(&job.name)?;
             job.predecessor = earlier.map(|earlier| earlier.id).filter(|&earlier| earlier < job.id);
             job.status = JobStatus::Interrupted;
+            job.finished_at = Some(last_commit(&job, metastore, warehouse)?);
             tracing::warn!(job = %job.id, "the record of a job was lost and is made again from its tables");
             metastore.create_job(&job)?;
         }

@@ -79,6 +79,10 @@ impl Os for Counted {
         System.file_bytes(path)
     }
 
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        System.modified(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.count();
         System.rename(from, to)

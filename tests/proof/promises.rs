@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use rowmark::hashing::ContentHash;
@@ -89,6 +90,10 @@ impl<W: Warehouse> Warehouse for Promising<W> {
 
     fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error> {
         self.warehouse.size_bytes(name)
+    }
+
+    fn written_at(&self, name: &TableName) -> Result<Option<SystemTime>, Error> {
+        self.warehouse.written_at(name)
     }
 
     fn remove_leftovers(&self) -> Result<usize, Error> {

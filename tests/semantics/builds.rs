@@ -41,6 +41,10 @@ fn run(folder: &Folder, build: Option<u8>, variables: &[(&str, &str)]) -> String
         None => std::env::current_exe().unwrap(),
         Some(number) => another_build(folder, number),
     };
+    run_program(&program, folder, variables)
+}
+
+fn run_program(program: &Path, folder: &Folder, variables: &[(&str, &str)]) -> String {
     let output = Command::new(program)
         .args(["--exact", "builds::child_that_runs_a_chain", "--nocapture"])
         .env("ROWMARK_TEST_BUILDS", folder.path())
@@ -151,4 +155,17 @@ fn progress_goes_on_where_the_build_is_strict() {
     run(false, 40);
     assert_eq!(run(true, u64::MAX), (rowmark::Decision::Continued, 40), "with the build it is other code");
     assert_eq!(run(false, u64::MAX), (rowmark::Decision::Run, 0), "and is not found without it");
+}
+
+#[test]
+fn u06_a_program_that_was_moved_and_renamed_continues() {
+    let folder = Folder::new();
+    run(&folder, None, &[(FAIL_AT, "50")]);
+    let moved = folder.path().with_file_name("moved").join("renamed");
+    fs::create_dir(moved.parent().unwrap()).unwrap();
+    fs::copy(std::env::current_exe().unwrap(), &moved).unwrap();
+    let told = run_program(&moved, &folder, &[]);
+    assert!(told.contains("continued: progress of job ") && !told.contains(NEWS), "{told}");
+    let told = run_program(&moved, &folder, &[]);
+    assert!(told.contains("skipped: done by job ") && !told.contains("run:"), "{told}");
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
 
-use rowmark::metastore::{Checkpoint, CheckpointKind, JobStatus};
+use rowmark::metastore::{Checkpoint, CheckpointKind, Event, EventKind, Job, JobId, JobStatus, Timestamp};
 use rowmark::prelude::*;
 use rowmark::warehouse::{TableFilter, TableName, UdfTable};
 use rowmark::{Error, StateError};
@@ -58,6 +59,52 @@ fn j01_a_run_that_is_cancelled_says_so_and_continues() {
     let (_, result, session) = run(CancelToken::new());
     assert_eq!(session.metastore().get_job(job).unwrap().unwrap().status, JobStatus::Cancelled);
     assert_eq!(told(result.unwrap().report(), "same"), "continued 100 = 21 + 79");
+}
+
+#[test]
+fn child_that_is_killed_behind_row_5() {
+    let Some(folder) = std::env::var_os("ROWMARK_TEST_KILLED") else { return };
+    let session = builder(Path::new(&folder)).threads(1).durability(Durability::EveryRow).open().unwrap();
+    let rows = session.read_records((0..10u64).collect());
+    let _ = rows
+        .map(udf!("slow", |n: &u64| {
+            std::thread::sleep(Duration::from_millis(30));
+            if *n == 5 {
+                std::process::abort();
+            }
+            *n
+        }))
+        .collect();
+}
+
+#[test]
+fn j01_a_killed_job_is_found_with_the_time_of_its_last_commit() {
+    let folder = Folder::new();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "job::child_that_is_killed_behind_row_5", "--nocapture"])
+        .env("ROWMARK_TEST_KILLED", folder.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let died_at = Timestamp::from(SystemTime::now());
+    std::thread::sleep(Duration::from_millis(50));
+
+    let session = folder.session();
+    let job = session.metastore().list_jobs().unwrap().remove(0);
+    assert_eq!((job.status, &job.error), (JobStatus::Interrupted, &None));
+    let last_commit = job.finished_at.unwrap();
+    // Five rows of 30 ms were committed one by one, and the sixth was not.
+    let worked = Duration::from_millis(100);
+    assert!(last_commit.saturating_sub(worked) > job.started_at, "{last_commit} {job:?}");
+    assert!(last_commit <= died_at, "{last_commit} {died_at}");
+    drop(session);
+    let again = folder.session().metastore().get_job(job.id).unwrap().unwrap();
+    assert_eq!(again, job, "it is recorded once");
+
+    // Where the records are lost, the tables tell the same.
+    fs::remove_dir_all(folder.path().join("meta")).unwrap();
+    let restored = folder.session().metastore().get_job(job.id).unwrap().unwrap();
+    assert_eq!(restored, job);
 }
 
 #[test]
@@ -300,7 +347,34 @@ fn j07_records_whose_file_was_cut_are_made_again_from_the_tables() {
 }
 
 #[test]
-fn j08_a_hundred_unchanged_runs_leave_what_one_left() {
+fn j08_run_number_1_000_of_an_unchanged_program_works_and_skips_what_the_first_computed() {
+    let folder = Folder::new();
+    let run = |session: &Session| {
+        session.read_values(&[1u64, 2]).map(udf!("same", |n: &u64| *n)).save("same").unwrap()
+    };
+    let session = folder.session();
+    assert!(run(&session).is_new());
+    let first = session.job().unwrap();
+    // 998 runs that did what the second would have: a job, and an event that says what was skipped.
+    let mut last = first.clone();
+    for _ in 0..998 {
+        last = Job { id: JobId::new(), predecessor: Some(last.id), status: JobStatus::Complete, ..last };
+        session.metastore().create_job(&last).unwrap();
+        let skip = Event::new(last.id, first.started_at, "same", EventKind::Skip);
+        session.metastore().record_event(Event { reused_from: Some(first.id), ..skip }).unwrap();
+    }
+    drop(session);
+    let session = folder.session();
+    let saved = run(&session);
+    let job = session.job().unwrap();
+    assert_eq!(session.metastore().get_ancestor_job_ids(job.id).unwrap().len(), 999);
+    assert_eq!((saved.version(), saved.is_new()), (1, false));
+    let step = saved.report().step("same").unwrap();
+    assert_eq!((step.rows_computed, step.reused_from), (0, Some(first.id)));
+}
+
+#[test]
+fn j09_a_hundred_unchanged_runs_leave_what_one_left() {
     let folder = Folder::new();
     let tables = || {
         let mut names: Vec<_> = fs::read_dir(folder.path().join("tables"))
@@ -327,5 +401,8 @@ fn j09_a_hundred_failed_runs_without_progress_leave_one_table() {
         let chain = folder.session().read_values(&[1u64]).map(udf!("bad", |_: &u64| Err::<u64, _>("no")));
         chain.save("never").unwrap_err();
     }
-    assert_eq!(fs::read_dir(folder.path().join("tables")).unwrap().count(), 1);
+    let tables = || fs::read_dir(folder.path().join("tables")).unwrap().count();
+    assert_eq!(tables(), 1);
+    folder.session().cleanup(rowmark::Cleanup::new().older_than(Duration::ZERO)).unwrap();
+    assert_eq!(tables(), 0, "the space is given back");
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use rowmark::metastore::MemoryMetastore;
 use rowmark::prelude::*;
@@ -58,6 +59,9 @@ impl Warehouse for RenamesLater {
     }
     fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error> {
         self.tables.size_bytes(name)
+    }
+    fn written_at(&self, name: &TableName) -> Result<Option<SystemTime>, Error> {
+        self.tables.written_at(name)
     }
     fn remove_leftovers(&self) -> Result<usize, Error> {
         self.tables.remove_leftovers()

@@ -67,7 +67,7 @@ pub struct Job {
     pub status: JobStatus,
     /// When it began.
     pub started_at: Timestamp,
-    /// When it ended, if it did.
+    /// When it ended, if it did; of an interrupted one, when it last committed rows or, if it did not, began.
     pub finished_at: Option<Timestamp>,
     /// What it failed with; at most [`TEXT_BYTES_MAX`] bytes.
     pub error: Option<String>,

@@ -52,6 +52,13 @@ pub trait Os: Debug + Send + Sync {
     /// [`io::ErrorKind::NotFound`], and any other.
     fn file_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// When bytes were last added to a file.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::Unsupported`] where that is not kept, and any other.
+    fn modified(&self, path: &Path) -> io::Result<SystemTime>;
+
     /// Gives a file or folder another name, at once; a file of that name gives way.
     ///
     /// # Errors

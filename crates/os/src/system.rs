@@ -44,6 +44,10 @@ impl Os for System {
         Ok(fs::metadata(path)?.len())
     }
 
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
@@ -216,6 +217,10 @@ impl Warehouse for MemoryWarehouse {
             table.batches.0.values().map(|batch| batch.rows.get_array_memory_size() as u64).sum()
         };
         Ok(self.lock().get(name).map(bytes))
+    }
+
+    fn written_at(&self, _: &TableName) -> Result<Option<SystemTime>, Error> {
+        Ok(None)
     }
 
     fn remove_leftovers(&self) -> Result<usize, Error> {

@@ -8,6 +8,7 @@
 //!   dropped.
 
 use std::fmt::Debug;
+use std::time::SystemTime;
 
 use rowmark_rows::RowSchema;
 
@@ -154,6 +155,14 @@ pub trait Warehouse: Debug + Send + Sync {
     ///
     /// [`Error::Io`].
     fn size_bytes(&self, name: &TableName) -> Result<Option<u64>, Error>;
+
+    /// When a table was last written: at its last commit or seal, also those of tables that it shares segments with.
+    /// `None` when there is no such table, and where times are not kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    fn written_at(&self, name: &TableName) -> Result<Option<SystemTime>, Error>;
 
     /// Removes what crashes left behind: files and tables that were not whole yet, or not whole any more.
     ///

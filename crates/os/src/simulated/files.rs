@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path};
+use std::time::SystemTime;
 
 use super::{Loss, Random};
 
@@ -23,9 +24,10 @@ pub(super) enum Node {
 }
 
 /// Only ever grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct File {
     pub(super) bytes: Vec<u8>,
+    pub(super) modified: SystemTime,
     durable_bytes: usize,
     /// Where each append since the last sync ends.
     appends: Vec<usize>,
@@ -62,8 +64,9 @@ impl Default for Files {
 }
 
 impl Node {
-    pub(super) fn file() -> Self {
-        Self::File(File::default())
+    pub(super) fn file(now: SystemTime) -> Self {
+        let (bytes, appends) = Default::default();
+        Self::File(File { bytes, modified: now, durable_bytes: 0, appends, is_locked: false })
     }
 
     pub(super) fn folder() -> Self {
@@ -72,7 +75,8 @@ impl Node {
 }
 
 impl File {
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    pub(super) fn append(&mut self, bytes: &[u8], now: SystemTime) {
+        self.modified = now;
         self.bytes.extend_from_slice(bytes);
         self.appends.push(self.bytes.len());
     }

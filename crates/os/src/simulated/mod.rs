@@ -174,7 +174,8 @@ impl Machine {
             Some(Fault::DieHalfWay | Fault::ShortWrite) => bytes.len() / 2,
             Some(Fault::Die | Fault::NoSpace | Fault::Io) => 0,
         };
-        self.files.file_mut(node)?.append(&bytes[..written]);
+        let now = self.now;
+        self.files.file_mut(node)?.append(&bytes[..written], now);
         fault.map_or(Ok(()), |fault| Err(fault.into()))
     }
 
@@ -230,7 +231,8 @@ impl Os for Simulated {
 
     fn create_file(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         let mut machine = self.lock();
-        let node = machine.create(path, Node::file())?;
+        let now = machine.now;
+        let node = machine.create(path, Node::file(now))?;
         machine.files.file_mut(node)?.is_locked = true;
         Ok(self.handle(node, machine.boots, true))
     }
@@ -247,6 +249,12 @@ impl Os for Simulated {
         let machine = self.lock();
         machine.check_alive()?;
         Ok(machine.files.file(machine.files.find(path)?)?.bytes.len() as u64)
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        let machine = self.lock();
+        machine.check_alive()?;
+        Ok(machine.files.file(machine.files.find(path)?)?.modified)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -286,7 +294,8 @@ impl Os for Simulated {
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut machine = self.lock();
         let bytes = machine.files.file(machine.files.find(from)?)?.bytes.clone();
-        let node = machine.create(to, Node::file())?;
+        let now = machine.now;
+        let node = machine.create(to, Node::file(now))?;
         machine.append(node, &bytes)
     }
 

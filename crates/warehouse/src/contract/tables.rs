@@ -100,6 +100,7 @@ fn what_is_not_there_is_told(warehouse: &dyn Warehouse) {
     assert!(!warehouse.is_sealed(&missing).expected());
     assert!(!warehouse.drop(&missing).expected());
     assert_eq!(warehouse.size_bytes(&missing).expected(), None);
+    assert_eq!(warehouse.written_at(&missing).expected(), None);
     assert_eq!(warehouse.remove_leftovers().expected(), 0);
 }
 

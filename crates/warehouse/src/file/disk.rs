@@ -6,6 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rowmark_os::Os;
 
@@ -89,6 +90,14 @@ impl Disk {
 
     pub(super) fn file_bytes(&self, path: &Path) -> Result<u64, Error> {
         self.os.file_bytes(path).map_err(failed("look at", path))
+    }
+
+    /// When bytes were last added to a file, where that is kept.
+    pub(super) fn modified(&self, path: &Path) -> Result<Option<SystemTime>, Error> {
+        match self.os.modified(path) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            modified => modified.map(Some).map_err(failed("look at", path)),
+        }
     }
 
     pub(super) fn rename(&self, from: &Path, to: &Path) -> Result<(), Error> {

@@ -14,6 +14,7 @@ mod writer;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use rowmark_os::{Os, System};
 use rowmark_rows::RowSchema;
@@ -319,6 +320,15 @@ impl Warehouse for FileWarehouse {
             bytes += self.disk().file_bytes(&folder.join(file))?;
         }
         Ok(Some(bytes))
+    }
+
+    fn written_at(&self, name: &TableName) -> Result<Option<SystemTime>, Error> {
+        let folder = self.table_folder(name);
+        let mut newest = None;
+        for file in self.disk().list(&folder)?.unwrap_or_default() {
+            newest = newest.max(self.disk().modified(&folder.join(file))?);
+        }
+        Ok(newest)
     }
 
     fn remove_leftovers(&self) -> Result<usize, Error> {
