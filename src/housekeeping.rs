@@ -81,7 +81,17 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What may go, as a pure function over records: neither what a run group needs that has a running job, nor what a
+/// The jobs that a run group has of which one runs.
+fn active_jobs(jobs: &[Job]) -> BTreeSet<JobId> {
+    let running = jobs.iter().filter(|job| job.status == JobStatus::Running);
+    let active: BTreeSet<RunGroupId> = running.map(|job| job.run_group).collect();
+    jobs.iter().filter(|job| active.contains(&job.run_group)).map(|job| job.id).collect()
+}
+
+/// Steps of other jobs whose rows a running job uses: the job and the step's name.
+type Used = BTreeSet<(JobId, String)>;
+
+/// What may go, as a pure function over records: neither what a run group has or uses that has a running job, nor what a
 /// dataset was made from.
 fn removable(
     cleanup: Cleanup,
@@ -89,14 +99,15 @@ fn removable(
     jobs: &[Job],
     checkpoints: &[Checkpoint],
     datasets: &[DatasetVersion],
+    used: &Used,
 ) -> Vec<(Checkpoint, Reason)> {
-    let running = jobs.iter().filter(|job| job.status == JobStatus::Running);
-    let active: BTreeSet<RunGroupId> = running.map(|job| job.run_group).collect();
-    let active: BTreeSet<JobId> =
-        jobs.iter().filter(|job| active.contains(&job.run_group)).map(|job| job.id).collect();
+    let active = active_jobs(jobs);
+    let is_used = |checkpoint: &Checkpoint| used.contains(&(checkpoint.job, checkpoint.step.clone()));
 
-    // What datasets were made from, and what that was made from.
+    // What datasets were made from, and what running jobs use and have; and what that was made from.
     let mut needed: BTreeSet<ContentHash> = datasets.iter().map(|dataset| dataset.chain_hash).collect();
+    let of_active = checkpoints.iter().filter(|record| active.contains(&record.job) || is_used(record));
+    needed.extend(of_active.map(|record| record.identity));
     let mut makers: BTreeMap<ContentHash, Vec<&Checkpoint>> = BTreeMap::new();
     for checkpoint in checkpoints {
         makers.entry(checkpoint.identity).or_default().push(checkpoint);
@@ -148,8 +159,8 @@ pub struct Usage {
 impl Session {
     /// Removes checkpoints with their tables, and lists them with the reason.
     ///
-    /// What a run group needs that has a running job stays (this session's own, from its first step on), and so does
-    /// what a dataset was made from: a rerun finds it.
+    /// What a run group has that has a running job stays (this session's own, from its first step on), with what the
+    /// running job uses of others; and so does what a dataset was made from: a rerun finds it.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -171,7 +182,12 @@ impl Session {
         let cleanup = Cleanup { older_than: cleanup.older_than.or(default), ..cleanup };
         let metastore = self.metastore();
         let (jobs, datasets) = (metastore.list_jobs()?, metastore.list_datasets()?);
-        let going = removable(cleanup, now(), &jobs, &self.all_checkpoints(&jobs)?, &datasets);
+        let mut used = Used::new();
+        for job in jobs.iter().filter(|job| job.status == JobStatus::Running) {
+            let events = metastore.list_events(job.id)?.into_iter();
+            used.extend(events.filter_map(|event| Some((event.reused_from?, event.step))));
+        }
+        let going = removable(cleanup, now(), &jobs, &self.all_checkpoints(&jobs)?, &datasets, &used);
         let mut removed = Vec::new();
         for (checkpoint, reason) in going {
             let bytes = self.bytes_of(&checkpoint)?;

@@ -66,6 +66,40 @@ fn j02_cleanup_removes_old_checkpoints_and_nothing_that_is_needed() {
 }
 
 #[test]
+fn j02_what_a_running_job_uses_of_another_stays() {
+    let folder = Folder::new();
+    let other = step(&builder(&folder.path()).job_name("other").open().unwrap(), "saved");
+    let session = folder.session();
+    assert!(session.remove_dataset("d", 1).unwrap());
+    let all = Cleanup::new().older_than(Duration::ZERO);
+    assert_eq!(cleaned(&session, all.dry_run()).len(), 2, "nobody uses it");
+    let first = session.read_values(&[1_u64, 2, 3]).map(udf!("first", |n: &u64| n + 1));
+    let second = first.map(udf!("saved", |n: &u64| n * 2));
+    assert_eq!(second.collect().unwrap(), [4, 6, 8]);
+    assert_eq!(session.report().step("saved").unwrap().reused_from, Some(other.id));
+    assert_eq!(
+        cleaned(&session, all),
+        [""; 0],
+        "of its second step, and of the first that this was made from"
+    );
+    assert_eq!(cleaned(&session, Cleanup::new().job(other.id)), [""; 0]);
+    drop((first, second, session));
+    assert_eq!(cleaned(&folder.session(), all).len(), 2, "nobody uses it any more");
+}
+
+#[test]
+fn j02_what_a_running_job_builds_on_stays_before_its_own_step_is_done() {
+    static FAIL: FailAt = FailAt::never();
+    let folder = Folder::new();
+    drop(step(&builder(&folder.path()).job_name("other").open().unwrap(), "loose"));
+    let session = folder.session();
+    FAIL.set(9);
+    let loose = session.read_values(&[1_u64, 2, 3]).map(udf!("loose", |n: &u64| n + 7));
+    loose.map(udf!("failing", |n: &u64| FAIL.check(*n).map(|()| *n))).collect().unwrap_err();
+    assert_eq!(cleaned(&session, Cleanup::new().older_than(Duration::ZERO)), [""; 0]);
+}
+
+#[test]
 fn j02_a_job_alone_is_enough() {
     let folder = Folder::new();
     let job = step(&folder.session(), "loose");
