@@ -229,19 +229,6 @@ fn text_of_bytes(bytes: u64) -> String {
     }
 }
 
-/// A size as people say it: `2.1 MB`.
-fn text_of_bytes(bytes: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    let size = units.iter().scan(bytes as f64, |size, unit| {
-        *size /= 1000.0;
-        Some((*size, unit))
-    });
-    match size.take_while(|(size, _)| *size >= 1.0).last() {
-        Some((size, unit)) => format!("{size:.1} {unit}"),
-        None => format!("{bytes} B"),
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
