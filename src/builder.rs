@@ -44,6 +44,7 @@ pub struct SessionBuilder {
     job_name: Option<String>,
     reuse: Reuse,
     mixed_code: MixedCode,
+    no_row_reuse: bool,
     options: Options,
     sort_bytes_max: Option<u64>,
     deaths_max: Option<u32>,
@@ -105,6 +106,37 @@ impl SessionBuilder {
     /// kept).
     pub fn mixed_code(mut self, policy: MixedCode) -> Self {
         self.mixed_code = policy;
+        self
+    }
+
+    /// Sets whether rows of a changed input are found again by their content (default: they are).
+    ///
+    /// When a step's input changed and its function did not, rows that are as they were keep their outputs, and only
+    /// new and changed ones are computed: by [`map`](crate::Chain::map), [`map_with`](crate::Chain::map_with) and
+    /// [`flat_map`](crate::Chain::flat_map) row by row, by [`agg`](crate::Chain::agg) and
+    /// [`flat_agg`](crate::Chain::flat_agg) group by group. A row is what serde writes of it: fields that it skips are
+    /// no part of it. Of equal rows each keeps its own output, and one more is computed.
+    ///
+    /// It costs a hash of each row that such a step reads, and 28 bytes of each in its table. Turned off, rows
+    /// are neither known by their content nor looked for.
+    ///
+    /// ```
+    /// use rowmark::prelude::*;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let lengths = |words: &[&str]| {
+    ///     let session = Session::open(folder.path())?;
+    ///     let words: Vec<String> = words.iter().map(|word| word.to_string()).collect();
+    ///     let lengths = session.read_values(&words).map(udf!("length", |word: &String| word.len() as u64));
+    ///     let report = lengths.save("lengths")?.report().clone();
+    ///     Ok::<_, rowmark::Error>((report.rows_reused(), report.rows_computed()))
+    /// };
+    /// assert_eq!(lengths(&["ash", "elm"])?, (0, 2));
+    /// assert_eq!(lengths(&["ash", "oak", "elm"])?, (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn row_reuse(mut self, row_reuse: bool) -> Self {
+        self.no_row_reuse = !row_reuse;
         self
     }
 
@@ -245,6 +277,7 @@ impl SessionBuilder {
             strict_build: variables.strict_build.or(environment.strict_build).unwrap_or(false),
             reuse,
             mixed_code: self.mixed_code,
+            row_reuse: !self.no_row_reuse,
             options,
             sort_bytes_max: self.sort_bytes_max.unwrap_or(SORT_BYTES_MAX),
             ttl: variables.ttl.or(environment.ttl),

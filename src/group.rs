@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::vec::IntoIter;
 
 use rowmark_executor::Computed;
-use rowmark_rows::{RowRange, RowType};
+use rowmark_hashing::{ContentHash, ContentHasher, RowHash, RowHasher};
+use rowmark_rows::{RowRange, RowSchema, RowType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RowError;
-use crate::function::{Function, Items};
+use crate::function::{Function, HashRow, Hasher, Items, type_text};
 use crate::input::{Rows, StoredRows, TableInput};
 use crate::udf::{Identity, Udf};
 
@@ -134,6 +135,40 @@ pub(crate) struct Aggregate<U, T> {
     pub(crate) row: PhantomData<fn() -> T>,
 }
 
+/// Tells a group by its key and its rows in their order, wherever they lie.
+struct GroupHasher<'a, T> {
+    sorted: &'a TableInput,
+    stored: StoredRows,
+    groups: RowHasher,
+    row: PhantomData<fn() -> T>,
+}
+
+impl<K: RowType, T: RowType> HashRow<GroupRow<K>> for GroupHasher<'_, T> {
+    fn hash(&mut self, group: &GroupRow<K>) -> Result<Option<RowHash>, RowError> {
+        let mut content = ContentHasher::new();
+        for row in self.stored.iter::<T>(RowRange::new(group.first_row, group.first_row + group.rows)) {
+            let row = row.inspect_err(|error| self.sorted.distrust(error))?;
+            if content.update(&row).is_err() {
+                return Ok(None);
+            }
+        }
+        Ok(self.groups.hash(&(&group.key, content.finish())).ok())
+    }
+}
+
+impl<U, T: RowType> Aggregate<U, T> {
+    fn hasher<K: RowType>(&self, groups: &RowSchema) -> Result<Option<Hasher<'_, GroupRow<K>>>, RowError> {
+        let sorted = &self.sorted;
+        let rows = (type_text::<K>(), groups.content_hash(), type_text::<T>(), sorted.schema.content_hash());
+        Ok(Some(Box::new(GroupHasher {
+            sorted,
+            stored: StoredRows::new(&sorted.table, &sorted.schema),
+            groups: RowHasher::new(ContentHash::of(&("rowmark.group", rows))?),
+            row: PhantomData::<fn() -> T>,
+        })))
+    }
+}
+
 impl<U, T> Aggregate<U, T> {
     fn worker<State>(&self, state: State) -> (State, Rc<RefCell<StoredRows>>) {
         (state, Rc::new(RefCell::new(StoredRows::new(&self.sorted.table, &self.sorted.schema))))
@@ -181,6 +216,7 @@ where
     type Worker = (U::State, Rc<RefCell<StoredRows>>);
 
     const KIND: &'static str = "agg";
+    const IS_KEYED: bool = true;
 
     fn identity(&self) -> Identity {
         self.udf.identity()
@@ -188,6 +224,10 @@ where
 
     fn setup(&self) -> Result<Self::Worker, RowError> {
         Ok(self.worker(RowError::setup(&*self.udf)?))
+    }
+
+    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, GroupRow<K>>>, RowError> {
+        self.hasher(schema)
     }
 
     fn apply<'a>(
@@ -213,6 +253,7 @@ where
     type Worker = (U::State, Rc<RefCell<StoredRows>>);
 
     const KIND: &'static str = "flat_agg";
+    const IS_KEYED: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.udf.identity()
@@ -220,6 +261,10 @@ where
 
     fn setup(&self) -> Result<Self::Worker, RowError> {
         Ok(self.0.worker(RowError::setup(&*self.0.udf)?))
+    }
+
+    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, GroupRow<K>>>, RowError> {
+        self.0.hasher(schema)
     }
 
     fn apply<'a>(

@@ -19,6 +19,7 @@ mod read;
 mod reconcile;
 mod report;
 mod resume;
+mod reuse;
 mod session;
 mod settings;
 #[cfg(feature = "ctrlc")]

@@ -17,6 +17,8 @@ pub enum Decision {
     Skipped,
     /// Some rows were found; only the missing ones were computed.
     Continued,
+    /// Rows that were computed over another input were found by their content; only new and changed ones were computed.
+    ReusedRows,
     /// All rows were computed.
     Run,
 }
@@ -26,6 +28,7 @@ impl fmt::Display for Decision {
         f.pad(match self {
             Self::Skipped => "skipped",
             Self::Continued => "continued",
+            Self::ReusedRows => "reused by row",
             Self::Run => "run",
         })
     }

@@ -81,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) strict_build: bool,
     pub(crate) reuse: Reuse,
     pub(crate) mixed_code: MixedCode,
+    /// Rows of a changed input are found again by their content.
+    pub(crate) row_reuse: bool,
     pub(crate) options: Options,
     /// Memory that a sort may hold before it spills.
     pub(crate) sort_bytes_max: u64,

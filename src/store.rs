@@ -118,7 +118,13 @@ fn apply(repair: &Repair, metastore: &dyn Metastore, warehouse: &dyn Warehouse) 
     match repair {
         Repair::Promote(name) => roll_forward(name, metastore, warehouse)?,
         Repair::RestorePartial(name) => {
-            if let Some((table, Provenance { checkpoint, .. })) = self_described(name, warehouse)? {
+            let Some((table, Provenance { checkpoint, .. })) = self_described(name, warehouse)? else {
+                return Ok(());
+            };
+            if !matches!(name, TableName::Udf { hash, .. } if *hash == checkpoint.hash_partial) {
+                // It was linked to reuse its rows over another input, and nothing was added yet.
+                warehouse.drop(name)?;
+            } else {
                 // The newest segment may be an ancestor's, linked; the table's name says whose it is now.
                 metastore.get_or_create_checkpoint(Checkpoint {
                     job: owner(name).unwrap_or(checkpoint.job),

@@ -1,7 +1,8 @@
 //! The kinds of UDF: what each makes of the rows that a worker reads.
 
 use rowmark_executor::Computed;
-use rowmark_rows::{RowType, row_bytes};
+use rowmark_hashing::{ContentHash, RowHash, RowHasher};
+use rowmark_rows::{RowSchema, RowType, row_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RowError;
@@ -24,6 +25,10 @@ pub(crate) trait Function<In>: Send + Sync + 'static {
     /// The kind of step: a part of its identity.
     const KIND: &'static str;
 
+    /// Whether each row is computed on its own, so that it can be known by its content. Each item of
+    /// [`apply`](Self::apply) then covers one row.
+    const IS_KEYED: bool = false;
+
     fn identity(&self) -> Identity;
 
     /// How many rows are better computed together.
@@ -33,23 +38,86 @@ pub(crate) trait Function<In>: Send + Sync + 'static {
 
     fn setup(&self) -> Result<Self::Worker, RowError>;
 
+    /// What tells rows by their content, if they are [keyed](Self::IS_KEYED); the schema is that of the rows.
+    fn hasher(&self, _schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
+        Ok(None)
+    }
+
     /// Computes rows: each item covers one or more of them, in order.
     fn apply<'a>(&'a self, worker: &'a mut Self::Worker, rows: Rows<'a, In>) -> Items<'a, Self::Outputs>;
 }
 
+/// Hashes the rows of one worker.
+pub(crate) type Hasher<'a, In> = Box<dyn HashRow<In> + 'a>;
+
+/// Tells a row by its content: all that the function sees of it.
+pub(crate) trait HashRow<In> {
+    /// The hash of a row; none for a row that cannot be hashed, which is then computed wherever it is met.
+    fn hash(&mut self, row: &In) -> Result<Option<RowHash>, RowError>;
+}
+
+impl<In: RowType> HashRow<In> for RowHasher {
+    fn hash(&mut self, row: &In) -> Result<Option<RowHash>, RowError> {
+        Ok(Self::hash(self, row).ok())
+    }
+}
+
+/// A hasher of single rows. Their type may have been inferred, so that it is in no code: it counts here.
+fn of_rows<'a, In: RowType>(schema: &RowSchema) -> Result<Option<Hasher<'a, In>>, RowError> {
+    let context = ContentHash::of(&("rowmark.row", schema.content_hash(), type_text::<In>()))?;
+    Ok(Some(Box::new(RowHasher::new(context))))
+}
+
+/// The name of a type without modules, so that it may move to another.
+pub(crate) fn type_text<T>() -> String {
+    let mut text = String::new();
+    let mut word = 0; // where the last path begins
+    for character in std::any::type_name::<T>().chars() {
+        text.push(character);
+        if text.ends_with("::") {
+            text.truncate(word);
+        } else if !(character.is_alphanumeric() || matches!(character, '_' | ':' | '{' | '}' | '#')) {
+            word = text.len();
+        }
+    }
+    text
+}
+
 /// What rows that were computed together gave: none, one or many.
 pub(crate) trait Outputs: IntoIterator + Default + Send {
+    /// The same as they were stored; none if so many cannot be given.
+    fn of_stored(rows: Vec<Self::Item>) -> Option<Self>;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
     /// About how many bytes they hold.
     fn bytes(&self) -> u64;
 }
 
 impl<T: RowType> Outputs for Option<T> {
+    fn of_stored(mut rows: Vec<T>) -> Option<Self> {
+        (rows.len() == 1).then(|| rows.pop())
+    }
+
+    fn count(&self) -> usize {
+        usize::from(self.is_some())
+    }
+
     fn bytes(&self) -> u64 {
         self.as_ref().map_or(0, row_bytes)
     }
 }
 
 impl<T: RowType> Outputs for Vec<T> {
+    fn of_stored(rows: Vec<T>) -> Option<Self> {
+        Some(rows)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
     fn bytes(&self) -> u64 {
         let sample = &self[..self.len().min(SAMPLED_OUTPUTS)];
         let bytes: u64 = sample.iter().map(row_bytes).sum();
@@ -85,12 +153,13 @@ fn each<'a, In: 'a, U: Udf<In>, O: Outputs + 'a>(
 /// One row gives one.
 pub(crate) struct Map<U>(pub(crate) U);
 
-impl<In: 'static, U: Udf<In, Output: RowType>> Function<In> for Map<U> {
+impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for Map<U> {
     type Out = U::Output;
     type Outputs = Option<U::Output>;
     type Worker = U::State;
 
     const KIND: &'static str = "map";
+    const IS_KEYED: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.identity()
@@ -98,6 +167,10 @@ impl<In: 'static, U: Udf<In, Output: RowType>> Function<In> for Map<U> {
 
     fn setup(&self) -> Result<U::State, RowError> {
         RowError::setup(&self.0)
+    }
+
+    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
+        of_rows(schema)
     }
 
     fn apply<'a>(&'a self, state: &'a mut U::State, rows: Rows<'a, In>) -> Items<'a, Self::Outputs> {
@@ -123,6 +196,7 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for MapWith<U> {
     type Worker = U::State;
 
     const KIND: &'static str = "map_with";
+    const IS_KEYED: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.identity()
@@ -130,6 +204,10 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for MapWith<U> {
 
     fn setup(&self) -> Result<U::State, RowError> {
         RowError::setup(&self.0)
+    }
+
+    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
+        of_rows(schema)
     }
 
     fn apply<'a>(&'a self, state: &'a mut U::State, rows: Rows<'a, In>) -> Items<'a, Self::Outputs> {
@@ -140,7 +218,7 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for MapWith<U> {
 /// One row gives any number.
 pub(crate) struct FlatMap<U>(pub(crate) U);
 
-impl<In: 'static, U> Function<In> for FlatMap<U>
+impl<In: RowType, U> Function<In> for FlatMap<U>
 where
     U: Udf<In, Output: IntoIterator<Item: RowType>>,
 {
@@ -149,6 +227,7 @@ where
     type Worker = U::State;
 
     const KIND: &'static str = "flat_map";
+    const IS_KEYED: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.identity()
@@ -158,7 +237,24 @@ where
         RowError::setup(&self.0)
     }
 
+    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
+        of_rows(schema)
+    }
+
     fn apply<'a>(&'a self, state: &'a mut U::State, rows: Rows<'a, In>) -> Items<'a, Self::Outputs> {
         each(&self.0, state, rows, |_, outputs| outputs.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_is_known_by_its_name_without_modules() {
+        struct Town;
+        assert_eq!(type_text::<Town>(), "Town");
+        assert_eq!(type_text::<Vec<(Town, Option<&str>)>>(), "Vec<(Town, Option<&str>)>");
+        assert_eq!(type_text::<[WithInput<u8, String>; 3]>(), "[WithInput<u8, String>; 3]");
     }
 }

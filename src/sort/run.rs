@@ -75,7 +75,8 @@ impl Scratch {
         Self { session: session.clone(), job, step, tables: Vec::new() }
     }
 
-    fn next_table(&mut self) -> Result<TableName, CommitError> {
+    /// The name of another table.
+    pub(crate) fn next_table(&mut self) -> Result<TableName, CommitError> {
         let hash = ContentHash::of(&("rowmark.run", self.step, self.tables.len()))?;
         let name = TableName::udf(self.job, hash, UdfTable::Partition);
         self.session.warehouse().drop(&name)?;

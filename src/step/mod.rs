@@ -23,17 +23,20 @@ use crate::{Error, Result, store};
 mod begin;
 pub(crate) mod cut;
 mod digests;
+mod donors;
 pub(crate) mod failures;
 mod finish;
 pub(crate) mod fold;
 pub(crate) mod groups;
 pub(crate) mod in_order;
 mod plan;
+mod reused;
 pub(crate) mod rows;
 pub(crate) mod sorted;
 pub(crate) mod work;
 
 use digests::Digests;
+use donors::INPUT;
 use failures::{FailedRow, Failures};
 pub use plan::StepPlan;
 use work::{Computation, Work, Workers};
@@ -106,7 +109,7 @@ impl Step<'_> {
 
     /// The identity without the code.
     fn partial(&self) -> Result<Fingerprint> {
-        let partial = extend(Fingerprint::new("rowmark.step"), "input", self.input)
+        let partial = extend(Fingerprint::new("rowmark.step"), INPUT, self.input)
             .with("step", self.kind)?
             .with("name", self.name)?
             .with_hash("output schema", self.schema.content_hash(), self.schema);
@@ -273,13 +276,15 @@ impl StepRun<'_> {
 
     /// Computes the rows that the writer does not have, and finishes the step.
     fn compute(&self, begun: Begun) -> Result<Stored> {
-        let Begun { mut writer, decision, reason, from, other_build } = begun;
         let Step { name, work, .. } = *self.step;
         let rows_in = work.rows_in()?;
         let all = RowRange::new(0, rows_in);
-        let mut failures = self.failures(writer.processed())?;
-        let missing = unsettled(&*writer, &failures, all);
+        let mut failures = self.failures(begun.writer.processed())?;
+        let missing = unsettled(&*begun.writer, &failures, all);
         let notes = self.notes(&missing, &mut failures)?;
+        let missing = unsettled(&*begun.writer, &failures, all);
+        let (begun, found) = self.reuse_rows(begun, &missing, notes.as_ref())?;
+        let Begun { mut writer, decision, reason, from, other_build } = begun;
         let missing = unsettled(&*writer, &failures, all);
         let (rows_reused, failed_before) = (writer.processed().rows(), failures.rows().rows());
         let progress = Arc::new(Progress::new(rows_in, rows_reused).failed_before(failed_before));
@@ -293,6 +298,7 @@ impl StepRun<'_> {
             writer: &mut *writer,
             failures: &mut failures,
             missing,
+            found: found.as_ref(),
             notes: notes.as_ref(),
             digests: Digests::default(),
         };
@@ -310,7 +316,7 @@ impl StepRun<'_> {
             reason,
             reused_from: from,
             rows_in,
-            rows_reused,
+            rows_reused: counts.rows_reused,
             rows_computed: counts.rows_done,
             rows_failed: failed_before + counts.rows_failed,
             rows_out: writer.rows_out(),

@@ -43,6 +43,10 @@ impl fmt::Display for StepPlan {
                 write!(f, "continue, {} of {} rows done", grouped(*rows_done), grouped(*rows))?;
             }
             (Decision::Continued, None) => write!(f, "continue, {} rows done", grouped(*rows_done))?,
+            (Decision::ReusedRows, Some(rows)) => {
+                write!(f, "reuse by row, about {} of {}", grouped(*rows_done), grouped(*rows))?;
+            }
+            (Decision::ReusedRows, None) => write!(f, "reuse by row, about {}", grouped(*rows_done))?,
             (Decision::Run, Some(rows)) => write!(f, "run, {} rows", grouped(*rows))?,
             (Decision::Run, None) => write!(f, "run")?,
         }
@@ -79,7 +83,15 @@ impl StepRun<'_> {
                 let from = of_other(checkpoint.job);
                 (Decision::Continued, self.why_continued(checkpoint, table), from, done.rows())
             }
-            Found::Nothing(reason) => (Decision::Run, reason.clone(), None, 0),
+            Found::Nothing(reason) => match self.donors()?.0.first() {
+                // How much of it is in the new input is known when that is read.
+                Some(donor) => {
+                    let done = self.own_rows(&donor.table).min(self.step.work.rows_in()?);
+                    let reason = self.why_reused(donor.job, reason);
+                    (Decision::ReusedRows, reason, of_other(donor.job), done)
+                }
+                None => (Decision::Run, reason.clone(), None, 0),
+            },
         };
         Ok(StepPlan {
             step: self.step.name.to_owned(),

@@ -1,23 +1,25 @@
 //! Steps that compute row by row: their workers' task and their committing thread's sink.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use rowmark_executor as executor;
-use rowmark_executor::{Computed, Sink, Task};
-use rowmark_hashing::ContentHash;
+use rowmark_executor::{Computed, Progress, Sink, Task};
+use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
-use rowmark_warehouse::{CodeId, Table, TableWriter};
+use rowmark_warehouse::{CodeId, InputRow, Table, TableWriter};
 
 use super::digests::{Digesting, Digests};
 use super::failures::{FailedRow, Failures};
 use super::work::{Computation, Work, hash_rows};
 use crate::Result;
 use crate::error::{CommitError, RowError, text_of};
-use crate::function::{Function, Outputs as _};
-use crate::input::{Input, Reader};
+use crate::function::{Function, Hasher, Items, Outputs};
+use crate::input::{Input, Reader, Rows};
 use crate::poison::{Notes, WorkerNote};
+use crate::reuse::{Found, FoundRows, Matches, Search, find};
 
 /// A function over the rows of an input, each of them on its own.
 pub(crate) struct RowWork<'a, In, F> {
@@ -38,7 +40,14 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
         let digesting = Digesting::new(at.writer.frames(), at.failures.rows());
-        let task = RowTask { work: self, notes: at.notes, digesting: &digesting, is_one_by_one: false };
+        let task = RowTask {
+            work: self,
+            notes: at.notes,
+            is_keyed: workers.session.settings().row_reuse && self.is_keyed(),
+            found: at.found,
+            digesting: &digesting,
+            is_one_by_one: false,
+        };
         let mut sink = TableSink {
             writer: &mut *at.writer,
             failures: &mut *at.failures,
@@ -46,6 +55,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
             digesting: &digesting,
             input: self.input,
             code: at.code,
+            progress: workers.progress,
         };
         let options = workers.options();
         let suspects = at.notes.map(Notes::suspects).unwrap_or_default();
@@ -62,6 +72,14 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
 
     fn is_row_by_row(&self) -> bool {
         true
+    }
+
+    fn is_keyed(&self) -> bool {
+        F::IS_KEYED
+    }
+
+    fn find(&self, search: &Search<'_>) -> Result<Matches> {
+        find(search, self.input, self.function, self.schema)
     }
 
     fn shown(&self, row: u64) -> Option<String> {
@@ -88,16 +106,49 @@ fn split(rows: &RowRanges, chosen: &RowRanges) -> (RowRanges, RowRanges) {
 struct RowTask<'a, In, F: Function<In>> {
     work: &'a RowWork<'a, In, F>,
     notes: Option<&'a Notes>,
+    /// Whether rows are hashed, so that they are known by their content.
+    is_keyed: bool,
+    /// What was done of the rows over another input.
+    found: Option<&'a Found>,
     digesting: &'a Digesting<F::Out>,
     /// Whether no two rows are computed together, whatever the function likes.
     is_one_by_one: bool,
 }
 
 /// What a worker keeps between leases.
-struct Worker<'a, In, State> {
+struct Worker<'a, In, F: Function<In>> {
     reader: Box<dyn Reader<In> + 'a>,
-    state: State,
+    state: F::Worker,
+    key: Option<Key<'a, In, F>>,
     note: Option<WorkerNote>,
+}
+
+/// How a worker knows rows by their content.
+struct Key<'a, In, F: Function<In>> {
+    hasher: Hasher<'a, In>,
+    found: Option<FoundRows<'a, F::Out>>,
+    /// Of the row that the function was given last.
+    last: Cell<Seen<F::Outputs>>,
+}
+
+/// What is known of an input row before it is computed.
+struct Seen<Outputs> {
+    hash: Option<RowHash>,
+    /// What it gave when it was computed over another input.
+    found: Option<Outputs>,
+}
+
+impl<Outputs> Default for Seen<Outputs> {
+    fn default() -> Self {
+        Self { hash: None, found: None }
+    }
+}
+
+/// What rows that were computed together gave, or what was found for one.
+struct Given<Outputs> {
+    outputs: Outputs,
+    hash: Option<RowHash>,
+    is_found: bool,
 }
 
 /// The output of a range of input rows.
@@ -106,45 +157,115 @@ pub(crate) struct Batch {
     pub(crate) rows: RecordBatch,
 }
 
+/// The same, with what is known of the input rows.
+struct KnownBatch {
+    batch: Batch,
+    /// The input rows, where they are known by their content.
+    inputs: Option<Vec<InputRow>>,
+    /// The number of rows that were not computed but found.
+    rows_found: u64,
+}
+
+impl<In: RowType, F: Function<In>> Key<'_, In, F> {
+    /// Lets the function compute the rows that nothing was found for, and puts what was found in the place of the
+    /// others.
+    fn apply<'a>(
+        &'a mut self,
+        function: &'a F,
+        state: &'a mut F::Worker,
+        range: RowRange,
+        rows: Rows<'a, In>,
+    ) -> Items<'a, Given<F::Outputs>> {
+        let Self { hasher, found, last } = self;
+        if let Some(found) = found {
+            found.begin(range);
+        }
+        let last = &*last;
+        let unknown = (range.start()..).zip(rows).map(move |(number, row)| {
+            last.take();
+            let Some(row) = row? else { return Ok(None) };
+            let hash = hasher.hash(&row)?;
+            let outputs = match (found.as_mut(), hash) {
+                (Some(found), Some(hash)) => found.get(number, hash)?.and_then(F::Outputs::of_stored),
+                _ => None,
+            };
+            let is_found = outputs.is_some();
+            last.set(Seen { hash, found: outputs });
+            Ok((!is_found).then_some(row))
+        });
+        Box::new(function.apply(state, Box::new(unknown)).map(move |item| {
+            let Seen { hash, found } = last.take();
+            item.map(|Computed { rows, row }| {
+                debug_assert_eq!(rows, 1, "rows that are known by their content are computed one by one");
+                let is_found = found.is_some();
+                let given = Given { outputs: found.unwrap_or(row), hash, is_found };
+                Computed { rows, row: given }
+            })
+        }))
+    }
+}
+
 impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
-    type Worker = Worker<'t, In, F::Worker>;
-    type Row = F::Outputs;
-    type Batch = Batch;
+    type Worker = Worker<'t, In, F>;
+    type Row = Given<F::Outputs>;
+    type Batch = KnownBatch;
     type Error = RowError;
 
     fn setup(&self) -> Result<Self::Worker, RowError> {
         let RowWork { input, function, .. } = self.work;
         let note = self.notes.map(Notes::worker).transpose().map_err(RowError::Note)?;
-        Ok(Worker { reader: input.reader()?, state: function.setup()?, note })
+        let hasher = if self.is_keyed { function.hasher(input.schema())? } else { None };
+        let found = self.found.map(Found::reader);
+        let key = hasher.map(|hasher| Key { hasher, found, last: Cell::default() });
+        Ok(Worker { reader: input.reader()?, state: function.setup()?, key, note })
     }
 
     fn open<'a>(
         &'a self,
-        Worker { reader, state, note }: &'a mut Self::Worker,
+        Worker { reader, state, key, note }: &'a mut Self::Worker,
         range: Range<u64>,
-    ) -> Result<impl Iterator<Item = Result<Computed<F::Outputs>, RowError>> + 'a, RowError> {
+    ) -> Result<impl Iterator<Item = Result<Computed<Self::Row>, RowError>> + 'a, RowError> {
         let rows = reader.read(RowRange::from(range.clone()))?;
-        let function = self.work.function;
+        let (function, lease, key) = (self.work.function, RowRange::from(range.clone()), key.as_mut());
+        let apply = move |rows: Rows<'a, In>| -> Items<'a, Given<F::Outputs>> {
+            match key {
+                Some(key) => key.apply(function, state, lease, rows),
+                None => Box::new(function.apply(state, rows).map(|item| {
+                    item.map(|Computed { rows, row }| {
+                        let given = Given { outputs: row, hash: None, is_found: false };
+                        Computed { rows, row: given }
+                    })
+                })),
+            }
+        };
         Ok(match (note, self.notes) {
-            (Some(note), Some(notes)) => note.watch(notes, range, rows, |rows| function.apply(state, rows)),
-            _ => function.apply(state, rows),
+            (Some(note), Some(notes)) => note.watch(notes, range, rows, apply),
+            _ => apply(rows),
         })
     }
 
-    fn pack(&self, range: Range<u64>, rows: Vec<F::Outputs>) -> Result<Batch, RowError> {
+    fn pack(&self, range: Range<u64>, rows: Vec<Self::Row>) -> Result<KnownBatch, RowError> {
         let (range, schema) = (RowRange::from(range), self.work.schema);
-        let rows: Vec<F::Out> = rows.into_iter().flatten().collect();
+        let inputs = self.is_keyed.then(|| {
+            let input = |given: &Given<F::Outputs>| InputRow {
+                hash: given.hash,
+                outputs: u32::try_from(given.outputs.count()).expect("a batch is smaller"),
+            };
+            rows.iter().map(input).collect()
+        });
+        let rows_found = rows.iter().filter(|given| given.is_found).count() as u64;
+        let rows: Vec<F::Out> = rows.into_iter().flat_map(|given| given.outputs).collect();
         let encoded = schema.encode(&rows)?;
         if is_read_back_alike(&rows, &encoded, schema)? {
             self.digesting.add(range, rows, encoded.get_array_memory_size() as u64);
         } else {
             self.digesting.add_unknown(range, encoded.num_rows() as u64);
         }
-        Ok(Batch { range, rows: encoded })
+        Ok(KnownBatch { batch: Batch { range, rows: encoded }, inputs, rows_found })
     }
 
-    fn row_bytes(&self, outputs: &F::Outputs) -> u64 {
-        outputs.bytes()
+    fn row_bytes(&self, given: &Self::Row) -> u64 {
+        given.outputs.bytes()
     }
 
     fn rows_at_once(&self) -> u64 {
@@ -176,17 +297,23 @@ struct TableSink<'a, In, Out> {
     digesting: &'a Digesting<Out>,
     input: &'a dyn Input<In>,
     code: CodeId,
+    progress: &'a Progress,
 }
 
 impl<In: RowType, Out: RowType> Sink for TableSink<'_, In, Out> {
-    type Batch = Batch;
+    type Batch = KnownBatch;
     type Failure = RowError;
     type Error = CommitError;
 
-    fn append(&mut self, Batch { range, rows }: Batch) -> Result<u64, CommitError> {
+    fn append(&mut self, batch: KnownBatch) -> Result<u64, CommitError> {
         // The rows were read before this moment; if the source is still the same, they are its rows.
         self.input.verify()?;
-        self.writer.append(range, self.code, &rows)?;
+        let KnownBatch { batch: Batch { range, rows }, inputs, rows_found } = batch;
+        match &inputs {
+            Some(inputs) => self.writer.append_with_inputs(range, self.code, &rows, inputs)?,
+            None => self.writer.append(range, self.code, &rows)?,
+        }
+        self.progress.add_found(rows_found);
         Ok(rows.num_rows() as u64)
     }
 

@@ -17,6 +17,7 @@ use super::failures::Failures;
 use crate::error::{CommitError, RowError};
 use crate::input::{DECODED_ROWS_MAX, row_ends};
 use crate::poison::Notes;
+use crate::reuse::{Found, Matches, Search};
 use crate::session::Session;
 use crate::sort::{Chunk, Scratch, SortKey, Sorted, Sorter};
 use crate::{Error, Result};
@@ -48,6 +49,16 @@ pub(crate) trait Work {
         false
     }
 
+    /// Whether rows are known by their content, so that those of another input may be used.
+    fn is_keyed(&self) -> bool {
+        false
+    }
+
+    /// Finds rows that were done over another input.
+    fn find(&self, _search: &Search<'_>) -> Result<Matches> {
+        Ok(Matches::default())
+    }
+
     /// An input row as JSON, if it can be read and shown; no UDF is called for it.
     fn shown(&self, _row: u64) -> Option<String> {
         None
@@ -73,6 +84,8 @@ pub(crate) struct Computation<'a> {
     pub(crate) failures: &'a mut Failures,
     /// The rows that no earlier run did.
     pub(crate) missing: RowRanges,
+    /// What was done of them over another input.
+    pub(crate) found: Option<&'a Found>,
     /// Where rows in work are noted, if they are.
     pub(crate) notes: Option<&'a Notes>,
     /// What is known of the rows' content hash when they have been computed.

@@ -1,5 +1,6 @@
-//! Random programs that fail, are mended, edited, retried and crashed, against a model of what may be computed and what
-//! must come out: never a wrong row, never a finished row computed again, never one lost.
+//! Random programs that fail, are mended, edited, retried and crashed, over rows that change, against a model of what may
+//! be computed and what must come out: never a wrong row, never a finished row computed again, never one lost, and of
+//! changed rows no more computed than there are.
 //!
 //! The tables are on a simulated machine, which forgets at a crash what was not synced; the records are kept.
 //! An edit here is another version of a UDF that computes the same: results do not depend on it, calls do.
@@ -18,11 +19,12 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use rowmark::hashing::ContentHash;
 use rowmark::metastore::{CheckpointKind, JobId, Metastore};
 use rowmark::prelude::*;
+use rowmark::rows::RowRanges;
 use rowmark::warehouse::{FileWarehouse, Warehouse as _};
 use rowmark_os::{Fault, Loss, Simulated};
 
 use kept::Kept;
-use program::{Op, View, World, chain, name};
+use program::{Content, Op, View, World, chain, identity, name};
 
 /// Rows that were computed and may not be durable when the machine dies: with two workers a row being handed over by
 /// each, four in the channel, five taken for a commit.
@@ -31,7 +33,7 @@ const ROWS_AT_RISK: usize = 2 + 4 + 5;
 /// The program as its author sees it.
 #[derive(Clone, Debug)]
 struct Program {
-    rows: u64,
+    rows: Vec<u64>,
     ops: Vec<Op>,
     versions: Vec<u64>,
     bad: BTreeSet<(usize, u64)>,
@@ -67,7 +69,23 @@ enum Event {
     EditBack {
         place: usize,
     },
+    /// The source gets one row more, or two equal ones, loses one, or has two in other places.
+    Insert {
+        at: usize,
+        row: u64,
+        twice: bool,
+    },
+    Remove {
+        at: usize,
+    },
+    Swap {
+        at: usize,
+        with: usize,
+    },
 }
+
+/// The most tables that rows are reused from.
+const DONORS_MAX: usize = 4;
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -91,7 +109,7 @@ impl ReferenceStateMachine for Program {
         let ops = prop::collection::vec(op(), 1..=5);
         let program = (0..40u64, ops).prop_map(|(rows, ops)| {
             let versions = vec![1; ops.len()];
-            Self { rows, ops, versions, bad: BTreeSet::new() }
+            Self { rows: (0..rows).collect(), ops, versions, bad: BTreeSet::new() }
         });
         program.boxed()
     }
@@ -117,6 +135,9 @@ impl ReferenceStateMachine for Program {
             1 => (place.clone(), 0..40u64).prop_map(|(place, row)| Event::Flaky { place, row }),
             2 => place.clone().prop_map(|place| Event::Edit { place }),
             2 => place.prop_map(|place| Event::EditBack { place }),
+            2 => (0..40usize, 0..60u64, any::<bool>()).prop_map(|(at, row, twice)| Event::Insert { at, row, twice }),
+            1 => (0..40usize).prop_map(|at| Event::Remove { at }),
+            1 => (0..40usize, 0..40usize).prop_map(|(at, with)| Event::Swap { at, with }),
         ]
         .boxed()
     }
@@ -129,14 +150,27 @@ impl ReferenceStateMachine for Program {
             Event::MendAll => program.bad.clear(),
             Event::Edit { place } => program.versions[*place] += 1,
             Event::EditBack { place } => program.versions[*place] = 1,
+            Event::Insert { at, row, twice } => {
+                let at = (*at).min(program.rows.len());
+                let new = vec![*row; if *twice { 2 } else { 1 }];
+                program.rows.splice(at..at, new);
+            }
+            Event::Remove { at } if *at < program.rows.len() => {
+                program.rows.remove(*at);
+            }
+            Event::Swap { at, with } if (*at).max(*with) < program.rows.len() => {
+                program.rows.swap(*at, *with)
+            }
+            Event::Remove { .. } | Event::Swap { .. } => {}
             Event::Run { .. } | Event::Crash { .. } | Event::Flaky { .. } => {}
         }
         program
     }
 }
 
-/// What a step reads: the versions of the UDFs before it, and whether rows of several are in their results.
-type Lineage = Vec<(u64, bool)>;
+/// What a step reads: the rows of the source, the versions of the UDFs before it, and whether rows of several are in
+/// their results.
+type Lineage = (Vec<u64>, Vec<(u64, bool)>);
 
 /// What is known of a step over one input.
 #[derive(Clone, Debug, Default)]
@@ -154,6 +188,8 @@ struct Store {
     metastore: Kept,
     world: Arc<World>,
     known: BTreeMap<(usize, Lineage), Known>,
+    /// The inputs of steps, by the hashes of what was stored over them.
+    inputs: BTreeMap<ContentHash, Vec<Option<Content>>>,
 }
 
 impl Store {
@@ -177,7 +213,7 @@ impl Store {
         }
         let session = self.session(threads);
         let result = session.as_ref().ok().map(|session| {
-            let chain = chain(session, program.rows, &program.ops, &program.versions, &self.world);
+            let chain = chain(session, &program.rows, &program.ops, &program.versions, &self.world);
             let first = chain.collect();
             if twice { chain.collect() } else { first }
         });
@@ -205,11 +241,11 @@ impl Store {
         drop(self.session(1).unwrap()); // makes records and tables agree
         let warehouse = FileWarehouse::open_on(Arc::new(self.machine.clone()), "tables").unwrap();
         let calls = std::mem::take(&mut *self.world.calls.lock().unwrap());
-        let mut view: View = (0..program.rows).map(Some).collect();
-        let (mut lineage, mut is_open) = (Lineage::new(), true);
+        let mut view: View = program.rows.iter().copied().map(Some).collect();
+        let (mut lineage, mut is_open): (Lineage, _) = ((program.rows.clone(), Vec::new()), true);
         for (place, op) in program.ops.iter().enumerate() {
             if op.calls_a_udf() {
-                let input = op.called_with(&view);
+                let (input, contents) = (op.called_with(&view), op.contents(&view));
                 let called: Vec<u64> =
                     calls.iter().filter(|(at, _)| *at == place).map(|(_, row)| *row).collect();
                 if !is_open {
@@ -219,8 +255,10 @@ impl Store {
                     );
                     continue;
                 }
-                let known = self.known.entry((place, lineage.clone())).or_default();
                 let version = program.versions[place];
+                let of_input = self.known.get(&(place, lineage.clone())).and_then(|known| known.hash_partial);
+                let stored = self.stored(place, version, (job, of_input), &warehouse);
+                let known = self.known.entry((place, lineage.clone())).or_default();
                 let is_bad = |row: &u64| program.bad.contains(&(place, *row));
                 let missing = (0..).zip(&input).filter(|(row, _)| !known.progress.contains_key(row));
                 let missing: Vec<u64> = missing.filter_map(|(_, value)| *value).collect();
@@ -230,26 +268,30 @@ impl Store {
                         known.progress.clear(); // a skip gives it up
                     }
                 } else {
-                    is_part(&called, &missing)
-                        .unwrap_or_else(|row| panic!("step {place}: {row} was called again"));
                     let before = known.progress.clone();
                     let is_finished = job
                         .is_some_and(|job| self.metastore.observe(&warehouse, place, known, (job, version)));
-                    let done: Vec<u64> = (0..)
-                        .zip(&input)
-                        .filter(|(row, _)| known.progress.contains_key(row) && !before.contains_key(row))
-                        .filter_map(|(_, value)| *value)
-                        .collect();
+                    if let Some(hash_partial) = known.hash_partial {
+                        self.inputs.insert(hash_partial, contents.clone());
+                    }
+                    let is_before = |row: u64| before.contains_key(&row);
                     assert!(
                         before.keys().all(|row| known.progress.contains_key(row)),
                         "step {place} lost rows"
                     );
-                    is_part(&done, &called)
-                        .unwrap_or_else(|row| panic!("step {place}: {row} is done and was not called"));
-                    let lost = called.len() - done.len();
-                    assert!(lost <= if crashed { ROWS_AT_RISK } else { 0 }, "step {place} lost {lost} rows");
+                    let done =
+                        rows_where(&contents, |row| known.progress.contains_key(&row) && !is_before(row));
+                    let rows = Rows {
+                        all: rows_where(&contents, |_| true),
+                        before: rows_where(&contents, is_before),
+                        called: count(&called),
+                        done,
+                        stored,
+                    };
+                    rows.check(is_finished, if crashed { ROWS_AT_RISK } else { 0 })
+                        .unwrap_or_else(|told| panic!("step {place}: {told}\n{rows:?}"));
                     if is_finished {
-                        assert!(!missing.iter().any(is_bad) && known.progress.len() == input.len());
+                        assert!(known.progress.len() == input.len());
                         let made = std::mem::take(&mut known.progress);
                         known.finished.insert(version, made.values().any(|made| *made != version));
                     } else if !crashed {
@@ -257,7 +299,7 @@ impl Store {
                     }
                 }
                 match known.finished.get(&version) {
-                    Some(is_mixed) => lineage.push((version, *is_mixed)),
+                    Some(is_mixed) => lineage.1.push((version, *is_mixed)),
                     None => is_open = false,
                 }
             }
@@ -299,17 +341,96 @@ impl Kept {
     }
 }
 
-/// Whether all of the rows are among others, as often as there; else one that is not.
-fn is_part(rows: &[u64], of: &[u64]) -> Result<(), u64> {
-    let mut left: BTreeMap<u64, usize> = BTreeMap::new();
-    of.iter().for_each(|row| *left.entry(*row).or_default() += 1);
-    rows.iter().try_for_each(|row| match left.get_mut(row) {
-        Some(times) if *times > 0 => {
-            *times -= 1;
-            Ok(())
+impl Store {
+    /// How many rows of each content this version of a step has done in the tables that its rows are reused from: the
+    /// most that one of them has.
+    fn stored(
+        &self,
+        place: usize,
+        version: u64,
+        (job, of_input): (Option<JobId>, Option<ContentHash>),
+        warehouse: &FileWarehouse,
+    ) -> Count<Content> {
+        let code = identity(place, version).code_fingerprint().unwrap().hash();
+        let mut most: Count<Content> = Count::new();
+        let jobs = self.metastore.list_jobs().unwrap().into_iter().rev();
+        let records = jobs.filter(|earlier| Some(earlier.id) != job).flat_map(|earlier| {
+            let records = self.metastore.list_checkpoints(earlier.id).unwrap();
+            records.into_iter().rev().filter(|record| record.step == name(place) && record.is_active())
+        });
+        let donors = records.filter(|record| {
+            let version = version.to_string();
+            let is_mine = |shown: &str| record.kind == CheckpointKind::Partial || shown == version;
+            let made = record.fingerprint.get("udf version");
+            Some(record.hash_partial) != of_input && made.map_or(true, |made| is_mine(&made.shown))
+        });
+        let donors = donors.filter_map(|record| {
+            let table = warehouse.open_table(&record.table.parse().unwrap()).unwrap().unwrap();
+            let input = self.inputs.get(&record.hash_partial)?;
+            let frames = table.frames().iter().filter(|frame| frame.code().hash() == code);
+            let rows: RowRanges = frames.map(|frame| frame.range()).collect();
+            (!rows.is_empty()).then(|| rows_where(input, |row| rows.contains(row)))
+        });
+        for (content, rows) in donors.take(DONORS_MAX).flatten() {
+            let known = most.entry(content).or_default();
+            *known = rows.max(*known);
         }
-        _ => Err(*row),
-    })
+        most
+    }
+}
+
+/// How often something is there.
+type Count<T> = BTreeMap<T, usize>;
+
+fn count<T: Ord + Clone>(rows: &[T]) -> Count<T> {
+    let mut count = Count::new();
+    rows.iter().for_each(|row| *count.entry(row.clone()).or_default() += 1);
+    count
+}
+
+/// The contents of the rows that are chosen by their number and not filtered out.
+fn rows_where(contents: &[Option<Content>], chosen: impl Fn(u64) -> bool) -> Count<Content> {
+    let rows = (0..).zip(contents).filter(|(row, _)| chosen(*row));
+    count(&rows.filter_map(|(_, content)| content.clone()).collect::<Vec<_>>())
+}
+
+/// The rows of a step before and after a run, by content, and the calls.
+#[derive(Debug)]
+struct Rows {
+    all: Count<Content>,
+    /// Done before the run.
+    before: Count<Content>,
+    called: Count<u64>,
+    /// Done by the run.
+    done: Count<Content>,
+    /// Done over other inputs.
+    stored: Count<Content>,
+}
+
+impl Rows {
+    /// Checks that what was missing was computed, unless it is stored, and nothing else; so many calls may be lost.
+    fn check(&self, is_finished: bool, lost_max: usize) -> Result<(), String> {
+        let mut lost = 0;
+        if let Some(row) = self.called.keys().find(|row| !self.all.keys().any(|(key, _)| key == *row)) {
+            return Err(format!("{row} was called and is not there"));
+        }
+        for (content, &all) in &self.all {
+            let of = |rows: &Count<Content>| rows.get(content).copied().unwrap_or_default();
+            let (before, done, stored) = (of(&self.before), of(&self.done), of(&self.stored).min(all));
+            let called = self.called.get(&content.0).copied().unwrap_or_default();
+            // Of rows that are equal, those that were done before may be the ones that stored ones stand for.
+            let most = all - before - stored.saturating_sub(before);
+            let least = (all - before).saturating_sub(stored);
+            if called > most || (is_finished && called < least) {
+                return Err(format!("{content:?} was called {called} times instead of {least} to {most}"));
+            }
+            if done > called + stored {
+                return Err(format!("{content:?} is done and was not called"));
+            }
+            lost += called.saturating_sub(done);
+        }
+        if lost > lost_max { Err(format!("{lost} rows are lost")) } else { Ok(()) }
+    }
 }
 
 impl StateMachineTest for Store {
@@ -318,7 +439,7 @@ impl StateMachineTest for Store {
 
     fn init_test(_: &Program) -> Self {
         let (machine, metastore) = (Simulated::new(), Kept::default());
-        Self { machine, metastore, world: Arc::default(), known: BTreeMap::new() }
+        Self { machine, metastore, world: Arc::default(), known: BTreeMap::new(), inputs: BTreeMap::new() }
     }
 
     fn apply(mut store: Self, program: &Program, event: Event) -> Self {
@@ -330,7 +451,13 @@ impl StateMachineTest for Store {
             Event::Flaky { place, row } => {
                 store.world.flaky.lock().unwrap().insert((place, row));
             }
-            Event::Break { .. } | Event::MendAll | Event::Edit { .. } | Event::EditBack { .. } => {}
+            Event::Break { .. }
+            | Event::MendAll
+            | Event::Edit { .. }
+            | Event::EditBack { .. }
+            | Event::Insert { .. }
+            | Event::Remove { .. }
+            | Event::Swap { .. } => {}
         }
         store
     }

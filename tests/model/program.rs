@@ -24,6 +24,9 @@ pub(crate) enum Op {
 /// Rows as the next step sees them: numbered by what is stored, some filtered out.
 pub(crate) type View = Vec<Option<u64>>;
 
+/// What a row is known by: what its UDF is called with and, of a group, its rows.
+pub(crate) type Content = (u64, Vec<u64>);
+
 impl Op {
     pub(crate) fn calls_a_udf(&self) -> bool {
         matches!(self, Self::Map | Self::FlatMap | Self::Agg)
@@ -34,6 +37,14 @@ impl Op {
         match self {
             Self::Agg => groups(view).into_keys().map(Some).collect(),
             _ => view.clone(),
+        }
+    }
+
+    /// What the rows are known by: for groups, their keys and rows.
+    pub(crate) fn contents(&self, view: &View) -> Vec<Option<Content>> {
+        match self {
+            Self::Agg => groups(view).into_iter().map(Some).collect(),
+            _ => view.iter().map(|row| row.map(|row| (row, Vec::new()))).collect(),
         }
     }
 
@@ -108,8 +119,13 @@ impl Work {
     }
 
     fn identity(&self) -> Identity {
-        Identity::new(name(self.place)).code(Code::version(self.version))
+        identity(self.place, self.version)
     }
+}
+
+/// The identity of a step's UDF in one of its versions.
+pub(crate) fn identity(place: usize, version: u64) -> Identity {
+    Identity::new(name(place)).code(Code::version(version))
 }
 
 pub(crate) fn name(place: usize) -> &'static str {
@@ -150,12 +166,12 @@ udf_by_hand!(SumWork, Group<u64, u64>, u64, |group: &Group<u64, u64>| *group.key
 /// The chain that a program is.
 pub(crate) fn chain(
     session: &Session,
-    rows: u64,
+    rows: &[u64],
     ops: &[Op],
     versions: &[u64],
     world: &Arc<World>,
 ) -> Chain<u64> {
-    let source = session.read_records((0..rows).collect());
+    let source = session.read_records(rows.to_vec());
     ops.iter().enumerate().fold(source, |chain, (place, op)| {
         let work = Work { place, version: versions[place], world: Arc::clone(world) };
         match op {

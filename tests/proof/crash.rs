@@ -57,6 +57,11 @@ impl Machine {
         work::run(&self.session()?, ROWS, self.log)
     }
 
+    /// The same over other rows.
+    fn run_over(&self, rows: &[u64]) -> Result<Outcome> {
+        work::run_over(&self.session()?, rows.to_vec(), self.log)
+    }
+
     /// A process that runs again after an operation has failed; nothing when it is not met.
     pub(crate) fn run_with_fault_and_again(&self, operation: u64, fault: Fault) -> Option<Result<Outcome>> {
         let session = self.session().unwrap();
@@ -94,8 +99,12 @@ impl Machine {
 
     /// A run that dies at an operation, counted from its own first, and a crash; tells whether it came so far.
     pub(crate) fn dies(&self, operation: u64, fault: Fault, loss: Loss) -> bool {
+        self.dies_in(|| self.run(), operation, fault, loss)
+    }
+
+    fn dies_in(&self, run: impl Fn() -> Result<Outcome>, operation: u64, fault: Fault, loss: Loss) -> bool {
         self.files.fail_at(self.files.operations() + operation, fault);
-        let ended = self.run();
+        let ended = run();
         let has_died = self.files.exists(Path::new(RECORDS)).is_err();
         assert!(has_died || ended.is_ok(), "{ended:?}");
         self.files.crash(loss);
@@ -176,4 +185,63 @@ fn crash_points_of_the_run_after_a_crash() {
             pairs += 1;
         }
     }
+}
+
+/// Rows that are in work and not durable yet when the machine dies: with one worker the one that is computed, and what
+/// is in the channel.
+const ROWS_AT_RISK: u64 = 12;
+
+/// A run over changed rows, which links or moves those that are as they were, dies at every operation.
+fn dies_everywhere_in_a_run_that_reuses_rows(
+    before: &[u64],
+    after: &[u64],
+    fault: Fault,
+    loss: fn(u64) -> Loss,
+) {
+    let log = calls::new_log();
+    let unbroken = Machine::new(log);
+    unbroken.run_over(before).unwrap();
+    let all_calls = calls::take(log);
+    let outcome = unbroken.run_over(after).unwrap();
+    let new_calls = calls::take(log);
+    let rows_of = |calls: &calls::Calls, step: &str| calls.keys().filter(|(of, _)| of == step).count();
+    assert!(rows_of(&new_calls, "square") < rows_of(&all_calls, "square") / 2, "{new_calls:?}");
+    let unbroken = Unbroken::new(outcome, ROWS, &*unbroken.records, &unbroken.warehouse().unwrap());
+    for operation in 1.. {
+        let what = format!("died at operation {operation}, {fault:?}");
+        let machine = Machine::new(log);
+        machine.run_over(before).unwrap();
+        calls::take(log);
+        if !machine.dies_in(|| machine.run_over(after), operation, fault, loss(operation)) {
+            println!("{} crash points, {fault:?}", operation - 1);
+            assert!(operation > 200, "that is too few");
+            return;
+        }
+        let mut calls = calls::take(log);
+        let outcome = machine.run_over(after).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        unbroken.check_outcome(&outcome, &what);
+        for (call, times) in calls::take(log) {
+            *calls.entry(call).or_default() += times;
+        }
+        let again: u64 = calls.values().map(|times| times - 1).sum();
+        assert!(calls.keys().eq(new_calls.keys()) && again <= ROWS_AT_RISK, "{what}: {calls:?}");
+        unbroken.check_stores(&*machine.records, &machine.warehouse().unwrap(), &what);
+        machine.check_files(&what);
+    }
+}
+
+#[test]
+fn every_crash_point_of_a_run_that_links_its_rows() {
+    let before: Vec<u64> = (0..ROWS).collect();
+    let after: Vec<u64> = (0..ROWS + 2).collect();
+    dies_everywhere_in_a_run_that_reuses_rows(&before, &after, Fault::DieHalfWay, Loss::Random);
+}
+
+#[test]
+fn every_crash_point_of_a_run_that_moves_its_rows() {
+    let before: Vec<u64> = (0..ROWS).collect();
+    let mut after: Vec<u64> = (0..ROWS).collect();
+    after.swap(1, 5);
+    after.insert(4, 40);
+    dies_everywhere_in_a_run_that_reuses_rows(&before, &after, Fault::Die, |_| Loss::AllUnsynced);
 }

@@ -61,8 +61,13 @@ pub(crate) fn builder() -> SessionBuilder {
 
 /// Runs the chains over the numbers from 0; the calls are counted in a log.
 pub(crate) fn run(session: &Session, rows: u64, log: u64) -> Result<Outcome> {
+    run_over(session, (0..rows).collect(), log)
+}
+
+/// Runs the chains over any numbers.
+pub(crate) fn run_over(session: &Session, rows: Vec<u64>, log: u64) -> Result<Outcome> {
     let parts = session
-        .read_records((0..rows).collect())
+        .read_records(rows)
         .map(udf!("square", captures(log), |n: &u64| {
             calls::count(log, "square", *n)?;
             Ok::<_, String>(Square { n: *n, square: n * n, text: format!("the square of {n}") })

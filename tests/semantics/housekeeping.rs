@@ -168,7 +168,7 @@ fn u05_a_version_that_is_made_again_with_other_rows_is_another() {
         (rows, told(&session.report(), "double"))
     };
     assert_eq!(doubled(&[1, 2]), (vec![2, 4], "run 2 = 0 + 2".to_owned()));
-    assert_eq!(doubled(&[1, 3]), (vec![2, 6], "run 2 = 0 + 2".to_owned()));
+    assert_eq!(doubled(&[1, 3]), (vec![2, 6], "reused by row 2 = 1 + 1".to_owned()));
     assert_eq!(doubled(&[1, 2]), (vec![2, 4], "skipped 2 = 2 + 0".to_owned()));
 }
 

@@ -32,6 +32,7 @@ mod reuse;
 #[cfg(feature = "storage")]
 #[path = "../../crates/readers/tests/server/mod.rs"]
 mod server;
+mod row_reuse;
 mod slow;
 mod sources;
 #[cfg(feature = "hf")]

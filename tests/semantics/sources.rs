@@ -27,7 +27,8 @@ pub(crate) fn computed<T: RowType>(folder: &Folder, source: impl FnOnce(&Session
     // Tests that run at the same time must not count each other's calls.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let session = folder.session();
+    // It is the source as a whole that is to be known.
+    let session = builder(&folder.path()).row_reuse(false).open().unwrap();
     let chain = source(&session).map(udf!("as text", |row: &T| {
         CALLS.count(0);
         format!("{}", serde_json::to_string(row).unwrap_or_default().len())

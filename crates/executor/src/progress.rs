@@ -27,6 +27,8 @@ pub struct Progress {
     rows_failed_before: u64,
     // Relaxed everywhere: counters for display that order no other memory.
     rows_done: AtomicU64,
+    /// Of the rows done, those that were not computed.
+    rows_found: AtomicU64,
     rows_failed: AtomicU64,
     rows_overdue: AtomicU64,
     rows_out: AtomicU64,
@@ -42,6 +44,7 @@ impl Progress {
             rows_reused,
             rows_failed_before: 0,
             rows_done: AtomicU64::new(0),
+            rows_found: AtomicU64::new(0),
             rows_failed: AtomicU64::new(0),
             rows_overdue: AtomicU64::new(0),
             rows_out: AtomicU64::new(0),
@@ -55,6 +58,20 @@ impl Progress {
     #[must_use]
     pub fn failed_before(self, rows: u64) -> Self {
         Self { rows_failed_before: rows, ..self }
+    }
+
+    /// Says that of the rows that a sink is handed so many were not computed but found: they count as reused, and not
+    /// as done.
+    ///
+    /// ```
+    /// use rowmark_executor::Progress;
+    ///
+    /// let progress = Progress::new(10, 4);
+    /// progress.add_found(2);
+    /// assert_eq!(progress.snapshot().rows_reused, 6);
+    /// ```
+    pub fn add_found(&self, rows: u64) {
+        self.rows_found.fetch_add(rows, Ordering::Relaxed);
     }
 
     pub(crate) fn add_done(&self, rows: u64, rows_out: u64) {
@@ -84,11 +101,12 @@ impl Progress {
 
     /// Reads all counters. While a run goes on they may be one batch apart from each other.
     pub fn snapshot(&self) -> Snapshot {
+        let rows_found = self.rows_found.load(Ordering::Relaxed);
         Snapshot {
             rows_total: self.rows_total,
-            rows_reused: self.rows_reused,
+            rows_reused: self.rows_reused + rows_found,
             rows_failed_before: self.rows_failed_before,
-            rows_done: self.rows_done.load(Ordering::Relaxed),
+            rows_done: self.rows_done.load(Ordering::Relaxed).saturating_sub(rows_found),
             rows_failed: self.rows_failed.load(Ordering::Relaxed),
             rows_overdue: self.rows_overdue.load(Ordering::Relaxed),
             rows_out: self.rows_out.load(Ordering::Relaxed),
