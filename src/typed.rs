@@ -27,10 +27,10 @@ pub(crate) fn full_type<T: Serialize + ?Sized>(value: &T) -> Option<String> {
     Some(if path == shown { shown } else { format!("{path}: {shown}") })
 }
 
-/// The path of a closure's type, if that has type arguments: those of the generic function or `impl` block that the
-/// closure stands in, which its code can use and does not name.
-pub(crate) fn generic_path<F>() -> Option<&'static str> {
-    Some(type_name::<F>()).filter(|path| path.contains('<'))
+/// The path of a closure's type, if its code can use what it does not name: the type arguments of the generic function
+/// or `impl` block that it stands in, which are in the path, or `Self`.
+pub(crate) fn path_around<F>(names_self: bool) -> Option<&'static str> {
+    Some(type_name::<F>()).filter(|path| names_self || path.contains('<'))
 }
 
 struct Types;
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn only_closures_in_generic_code_have_a_path() {
         fn of<F>(_: F) -> Option<&'static str> {
-            generic_path::<F>()
+            path_around::<F>(false)
         }
         fn generic<T: Default>() -> Option<&'static str> {
             of(|| T::default())

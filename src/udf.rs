@@ -10,7 +10,7 @@ use rowmark_hashing::{ContentHash, Fingerprint};
 use serde::Serialize;
 
 use crate::BoxError;
-use crate::typed::{full_type, generic_path, shown_type};
+use crate::typed::{full_type, path_around, shown_type};
 
 /// A function whose identity is known: of one row, of a slice of rows (`[Row]`), or of a
 /// [`Group`](crate::Group) of rows.
@@ -97,13 +97,14 @@ pub struct Identity {
     /// The parameters' types: label and type.
     types: Vec<(String, String)>,
     code: Code,
+    names_self: bool,
 }
 
 impl Identity {
     /// Begins the identity of a UDF with this name.
     pub fn new(name: &'static str) -> Self {
         let (parameters, code) = (Labelled::new("rowmark.udf.parameters"), Code(Labelled::new(CODE)));
-        Self { name, parameters, types: Vec::new(), code }
+        Self { name, parameters, types: Vec::new(), code, names_self: false }
     }
 
     /// Adds a parameter: a value that the function works with. Its type counts without its module.
@@ -143,10 +144,17 @@ impl Identity {
         self
     }
 
-    /// Adds what a closure can use of the generic code that it stands in.
+    /// Says that a closure's code names `Self`, which stands around it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn naming_self(self) -> Self {
+        Self { names_self: true, ..self }
+    }
+
+    /// Adds what a closure can use of the code that it stands in: type arguments, and `Self`.
     fn within<F>(mut self) -> Self {
-        if let Some(path) = generic_path::<F>() {
-            self.code.0.add("generic code around it", path);
+        if let Some(path) = path_around::<F>(self.names_self) {
+            self.code.0.add("code around it", path);
         }
         self
     }

@@ -368,6 +368,21 @@ edits! {
     i10_a_constant_argument_of_the_function_around_a_closure: Code,
         { fn make<const K: u64>() -> impl Udf<u64, Output = u64> { udf!("f", |n: &u64| n + K) } } make::<1>(),
         { fn make<const K: u64>() -> impl Udf<u64, Output = u64> { udf!("f", |n: &u64| n + K) } } make::<2>();
+    i10_the_type_whose_method_a_closure_stands_in: Code,
+        {
+            struct A;
+            impl A {
+                fn of(n: u64) -> u64 { n }
+                fn make() -> impl Udf<u64, Output = u64> { udf!("f", |n: &u64| Self::of(*n)) }
+            }
+        } A::make(),
+        {
+            struct B;
+            impl B {
+                fn of(n: u64) -> u64 { n + 1 }
+                fn make() -> impl Udf<u64, Output = u64> { udf!("f", |n: &u64| Self::of(*n)) }
+            }
+        } B::make();
     i10_a_type_argument_of_a_udf_struct: Code,
         {
             #[derive(Serialize)] struct S<const K: u64>;

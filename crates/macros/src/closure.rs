@@ -5,7 +5,7 @@
 //! a value that is used and not listed.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens as _, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{ExprClosure, LitStr, Pat, ReturnType, Token};
 
@@ -68,6 +68,12 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
         _ => quote!((|| #output #body)()),
     };
     let code = options.code(quote!(#closure))?;
+    // Which type `Self` is stands around the closure.
+    let around = if crate::tokens::names_self(closure.to_token_stream()) {
+        quote!(.naming_self())
+    } else {
+        TokenStream::new()
+    };
     let captures = options.captures.iter().flat_map(|(_, captures)| captures);
     let (names, values): (Vec<_>, Vec<_>) = captures.map(|capture| (&capture.name, &capture.value)).unzip();
     let values_name = Ident::new("values", Span::mixed_site());
@@ -78,7 +84,7 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
     Ok(quote! {{
         let #values_name = (#(#values,)*);
         ::rowmark::__private::#make(
-            ::rowmark::udf::Identity::new(#name)#(#parameters)*.code(#code),
+            ::rowmark::udf::Identity::new(#name)#(#parameters)*.code(#code)#around,
             #values_name,
             |(#(#names,)*)| move |#arguments| {
                 use ::rowmark::__private::{FallibleKind as _, PlainKind as _};

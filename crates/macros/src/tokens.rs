@@ -227,6 +227,15 @@ pub(crate) fn text(tokens: TokenStream) -> String {
     text
 }
 
+/// Whether `Self` is among the tokens.
+pub(crate) fn names_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => names_self(group.stream()),
+        TokenTree::Ident(ident) => ident == "Self",
+        _ => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
