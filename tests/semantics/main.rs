@@ -29,10 +29,10 @@ mod recorded_inputs;
 mod resume;
 mod retries;
 mod reuse;
+mod row_reuse;
 #[cfg(feature = "storage")]
 #[path = "../../crates/readers/tests/server/mod.rs"]
 mod server;
-mod row_reuse;
 mod slow;
 mod sources;
 #[cfg(feature = "hf")]

@@ -56,6 +56,10 @@ fn errors_say_what_and_where() {
         "towns.db: column `open` is missing; expected {id: u8, name: string, metres: f64?, open: bool}, found {id, name, metres}",
     );
     check_error::<Town>(
+        towns("select * from towns"),
+        "column `seal` is in no field; add one, or leave the column out of the query; expected {id: u8,",
+    );
+    check_error::<Town>(
         towns("select id * 1000 as id, name, metres, open from towns"),
         "towns.db: row 0 of the query: column `id`, found 1000: invalid value: integer `1000`, expected u8",
     );

@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[cfg(feature = "postgres-tls")]
+#[path = "postgres/encrypted.rs"]
+mod encrypted;
 #[path = "postgres/secrets.rs"]
 mod secrets;
 #[path = "postgres/server.rs"]
@@ -113,11 +116,14 @@ fn a_server_that_cannot_be_reached_is_named() {
         &format!("cannot connect to the database at postgresql://{nobody}/db: "),
     );
     check_error::<Row>(query, "Connection refused (os error 111); check that the server runs there");
-    let encrypted = format!("postgresql://{nobody}/db?sslmode=require");
-    check_error::<Row>(Query::new(encrypted, "select 1 as n"), "it is to be encrypted (`sslmode=require`)");
+    #[cfg(not(feature = "postgres-tls"))]
+    check_error::<Row>(
+        Query::new(format!("postgresql://{nobody}/db?sslmode=require"), "select 1 as n"),
+        "it is to be encrypted (`sslmode=require`), for which the feature `postgres-tls` is to be turned on",
+    );
     let Some(server) = Server::of_tests() else { return };
     check_error::<Row>(
-        Query::new(server.url().replace("/postgres", "/nowhere"), "select 1 as n"),
+        Query::new(server.url().replace("/postgres?", "/nowhere?"), "select 1 as n"),
         "database \"nowhere\" does not exist (3D000); check the address",
     );
 }
@@ -125,7 +131,7 @@ fn a_server_that_cannot_be_reached_is_named() {
 #[test]
 fn a_connection_that_is_lost_is_an_error_of_a_row_and_those_before_it_are_given() {
     let Some(server) = Server::of_tests() else { return };
-    let url = format!("{}?application_name=lost", server.url());
+    let url = format!("{}&application_name=lost", server.url());
     let query = Query::new(url, "select n, repeat('x', 1000) as text from generate_series(0, 999999) as n");
     let mut rows = QueryRows::<Row>::open(query).unwrap();
     assert_eq!(rows.next().unwrap().unwrap()["n"].as_i64(), Some(0));

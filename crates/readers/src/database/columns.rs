@@ -116,7 +116,19 @@ pub(super) fn check(place: &str, columns: &[Column], schema: &RowSchema) -> Resu
             .and_then(|field| column.misfit(field)),
     };
     let found: Vec<FoundColumn> = columns.iter().map(found).collect();
-    Selection::default().check(place, schema, &found, &shown(columns))
+    let passing_over = Selection { skip_extra: true, ..Selection::default() };
+    passing_over.check(place, schema, &found, &shown(columns))?;
+    match columns.iter().find(|column| fields.iter().all(|field| *field.name() != column.name)) {
+        None => Ok(()),
+        Some(Column { name, .. }) => Err(Error::Columns {
+            what: place.to_owned(),
+            difference: format!(
+                "column `{name}` is in no field; add one, or leave the column out of the query"
+            ),
+            expected: schema.to_string(),
+            found: shown(columns),
+        }),
+    }
 }
 
 /// Makes sure that there are columns, and that each has a name of its own.

@@ -36,6 +36,9 @@ pub use rows::QueryRows;
 /// | SQLite | `sqlite:` and the path of its file | `?` |
 /// | PostgreSQL | `postgresql://user:password@host:port/database?…`, or `host=… user=… password=… dbname=…` | `$1`, `$2`, … |
 ///
+/// Of PostgreSQL `sslmode` is `disable`, `prefer` or `require`; an encrypted connection, for which there is the feature
+/// `postgres-tls`, is one to a server with a certificate that the machine trusts.
+///
 /// ```
 /// # #[cfg(feature = "sqlite")] {
 /// use rowmark_readers::{Query, QueryRows};

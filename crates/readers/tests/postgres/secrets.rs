@@ -84,7 +84,7 @@ fn no_secret_is_told() {
             "an address is",
         ),
         (
-            Query::new(format!("postgresql://tester:{s}@{server_address}?{s}={s}"), "select 1 as n"),
+            Query::new(format!("postgresql://tester:{s}@{server_address}&{s}={s}"), "select 1 as n"),
             "an address is",
         ),
         (

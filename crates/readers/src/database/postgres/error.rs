@@ -26,6 +26,10 @@ impl Cause {
 
     pub(super) fn of_connecting(error: &ClientError) -> Self {
         let advice = match error.as_db_error() {
+            None if error.to_string().contains("TLS") => {
+                "its certificate is to be of an authority that this machine or the file `SSL_CERT_FILE` knows; \
+                 `sslmode=disable` does without encryption"
+            }
             None => "check that the server runs there, and that host and port are right",
             Some(error) if error.code().code().starts_with("28") => "check user and password",
             Some(error) if *error.code() == SqlState::TOO_MANY_CONNECTIONS => {
@@ -40,8 +44,16 @@ impl Cause {
         Self(format!("{told}; {advice}"))
     }
 
+    #[cfg(not(feature = "postgres-tls"))]
     pub(super) fn no_tls() -> Self {
-        Self("it is to be encrypted (`sslmode=require`), which this build cannot".to_owned())
+        let advice = "for which the feature `postgres-tls` is to be turned on";
+        Self(format!("it is to be encrypted (`sslmode=require`), {advice}"))
+    }
+
+    /// The cause of an error before there was anything to tell the server.
+    #[cfg(feature = "postgres-tls")]
+    pub(super) fn of_tls(error: &dyn fmt::Display) -> Self {
+        Self(error.to_string())
     }
 
     pub(super) fn into_error(self, place: &str, doing: String) -> Error {

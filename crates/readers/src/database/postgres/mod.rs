@@ -9,6 +9,8 @@ mod decode;
 mod error;
 mod params;
 mod text;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 mod types;
 
 use std::time::Duration;
@@ -17,7 +19,7 @@ use postgres::config::{Config, SslMode};
 use postgres::error::Error as ClientError;
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::{FromSql, ToSql, Type};
-use postgres::{IsolationLevel, NoTls, Transaction};
+use postgres::{Client, IsolationLevel, NoTls, Transaction};
 use rowmark_rows::Value;
 
 use super::Snapshot;
@@ -54,9 +56,6 @@ pub(super) fn in_snapshot<R>(
     look: impl FnOnce(&mut dyn Snapshot) -> Result<R, Error>,
 ) -> Result<R, Error> {
     let failed = |doing: &str, cause: Cause| cause.into_error(&place, doing.to_owned());
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(failed("connect to the database", Cause::no_tls()));
-    }
     if config.get_application_name().is_none() {
         config.application_name("rowmark");
     }
@@ -65,9 +64,7 @@ pub(super) fn in_snapshot<R>(
     }
     // Notices can have parameters in them, and the client would log them.
     config.notice_callback(|_| {});
-    let mut client = config
-        .connect(NoTls)
-        .map_err(|error| failed("connect to the database", Cause::of_connecting(&error)))?;
+    let mut client = connect(&config).map_err(|cause| failed("connect to the database", cause))?;
     let begun = |error: ClientError| failed("begin to read the database", Cause::of(&error, &[]));
     let mut transaction = client
         .build_transaction()
@@ -77,6 +74,23 @@ pub(super) fn in_snapshot<R>(
         .map_err(begun)?;
     transaction.batch_execute(SETTINGS).map_err(begun)?;
     look(&mut Postgres { place: place.clone(), transaction })
+}
+
+#[cfg(feature = "postgres-tls")]
+fn connect(config: &Config) -> Result<Client, Cause> {
+    let connected = match config.get_ssl_mode() {
+        SslMode::Disable => config.connect(NoTls),
+        _ => config.connect(tls::connector().map_err(|error| Cause::of_tls(&error))?),
+    };
+    connected.map_err(|error| Cause::of_connecting(&error))
+}
+
+#[cfg(not(feature = "postgres-tls"))]
+fn connect(config: &Config) -> Result<Client, Cause> {
+    match config.get_ssl_mode() {
+        SslMode::Require => Err(Cause::no_tls()),
+        _ => config.connect(NoTls).map_err(|error| Cause::of_connecting(&error)),
+    }
 }
 
 impl Snapshot for Postgres<'_> {
