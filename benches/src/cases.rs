@@ -122,6 +122,9 @@ pub(crate) fn all(divisor: u64) -> Vec<Case> {
                 Side::new("rowmark", of(100_000), many_jobs::open).prepared(many_jobs::prepare),
                 Side::new("a_tenth", of(10_000), many_jobs::open).prepared(many_jobs::prepare),
                 Side::new("jobs_alone", of(10_000), many_jobs::open_jobs).prepared(many_jobs::prepare_jobs),
+                Side::new("after_a_death", of(100_000), many_jobs::open)
+                    .prepared(many_jobs::prepare)
+                    .ready(many_jobs::die),
             ],
         )
         .reaching([Seconds(0.5)]),

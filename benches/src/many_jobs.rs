@@ -89,6 +89,17 @@ pub(crate) fn open(at: &At) -> Answer<Done> {
     open_with(at, CHECKPOINTS_PER_JOB.min(at.rows))
 }
 
+/// Leaves the store as a death does: nobody says that all is well.
+pub(crate) fn die(at: &At) -> Answer {
+    for closed in ["state/closed", "state/meta/closed"] {
+        match fs::remove_file(at.shared.join(closed)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+    }
+    Ok(())
+}
+
 /// Opens the store without checkpoints.
 pub(crate) fn open_jobs(at: &At) -> Answer<Done> {
     open_with(at, 0)

@@ -8,7 +8,6 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::SystemTime;
 
 use rowmark_hashing::ContentHash;
@@ -57,17 +56,17 @@ impl Found {
 #[derive(Debug)]
 pub(super) struct Closing {
     path: PathBuf,
-    state: Mutex<Option<State>>,
+    state: Option<State>,
 }
 
 impl Closing {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), state: Mutex::default() }
+        Self { path: path.to_owned(), state: None }
     }
 
     /// Says that all is well, and the tree is in this state.
     pub(super) fn set(&mut self, state: State) {
-        *self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(state);
+        self.state = Some(state);
     }
 
     fn write(&self, state: State) -> io::Result<()> {
@@ -79,8 +78,7 @@ impl Closing {
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        let state = *self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(Err(error)) = state.map(|state| self.write(state)) {
+        if let Some(Err(error)) = self.state.map(|state| self.write(state)) {
             tracing::debug!(path = %self.path.display(), %error, "the next opening checks the whole store");
         }
     }
