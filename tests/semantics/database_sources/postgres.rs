@@ -54,7 +54,8 @@ fn s02_postgres_rows_are_known_again_by_another_process_and_others_are_not() {
     let cheap = || rows().fingerprint("select count(*), max(metres) from s02_towns");
     let run = |state: &Path, query: Query| {
         static CALLS: Calls = Calls::new();
-        let session = builder(state).open().unwrap();
+        // It is the source as a whole that is to be known.
+        let session = builder(state).row_reuse(false).open().unwrap();
         let chain = session.read_database::<Town>(query).unwrap();
         chain
             .map(udf!("name", |town: &Town| {
