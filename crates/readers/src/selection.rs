@@ -1,5 +1,7 @@
 //! What all readers of files can be asked for, and the check of a type against what is in a file.
 
+use std::collections::BTreeSet;
+
 use rowmark_hashing::Fingerprint;
 use rowmark_rows::RowSchema;
 
@@ -38,8 +40,8 @@ impl Selection {
             None => Err(Error::Columns {
                 what: what.to_owned(),
                 difference: format!("there is no column `{name}`"),
-                expected: columns.join(", "),
-                found: found.join(", "),
+                expected: shortened(columns.join(", ")),
+                found: shortened(found.join(", ")),
             }),
         };
         columns.iter().map(choose).collect()
@@ -57,6 +59,16 @@ impl Selection {
             return Ok(());
         }
         let fields = expected.arrow().fields();
+        let (mut names, mut doubled) = (BTreeSet::new(), BTreeSet::new());
+        for column in found {
+            if !names.insert(&column.name) {
+                doubled.insert(&column.name);
+            }
+        }
+        let twice = fields.iter().find(|field| doubled.contains(field.name())).map(|field| {
+            let name = field.name();
+            format!("there are two columns `{name}`, and it is not said which is meant; rename one")
+        });
         let missing =
             fields.iter().find_map(|field| match found.iter().find(|column| column.name == *field.name()) {
                 None => Some(format!("column `{}` is missing", field.name())),
@@ -76,15 +88,26 @@ impl Selection {
                 column.name
             ))
         };
-        match missing.or_else(extra) {
+        match twice.or(missing).or_else(extra) {
             None => Ok(()),
             Some(difference) => Err(Error::Columns {
                 what: what.to_owned(),
                 difference,
-                expected: expected.to_string(),
-                found: shown.to_owned(),
+                expected: shortened(expected.to_string()),
+                found: shortened(shown.to_owned()),
             }),
         }
+    }
+}
+
+/// Characters of a list of columns that an error shows.
+const COLUMNS_CHARS_SHOWN_MAX: usize = 4000;
+
+/// A list of columns as an error shows it: a file can have millions of them.
+fn shortened(columns: String) -> String {
+    match columns.char_indices().nth(COLUMNS_CHARS_SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &columns[..end]),
+        None => columns,
     }
 }
 

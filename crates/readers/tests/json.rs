@@ -82,7 +82,10 @@ fn a_bad_row_is_named_with_its_line_path_and_text() {
     );
     check_error(format!("{good}\n{{\"name\":\"Biel\"\n"), ": line 2: EOF while parsing an object");
     check_error(format!("{good}\n{{\"tags\":[]}}\n"), ": line 2: missing field `name`");
-    check_error(b"{\"name\":\"B\xffrn\"}\n", ": line 1: invalid unicode code point");
+    check_error(
+        b"{\"name\":\"B\xffrn\"}\n",
+        ": line 1, column `name`, found \"\\\"B\u{fffd}rn\\\"\": invalid unicode code point",
+    );
     check_error(format!("[{good},\n{good}"), ": line 2: the array ends without `]`; the file may be cut off");
     check_error(format!("[{good},\n]"), ": line 2: found `]`, expected a value");
     check_error(format!("[{good}]\n{good}"), ": line 2: found `{`, expected nothing behind the array");

@@ -17,12 +17,16 @@ use rowmark_hashing::Fingerprint;
 use rowmark_rows::{Row, RowSchema, RowType};
 
 use crate::Error;
+use crate::error::{Cell, Place};
 use crate::file_source::{FileSource, Format};
 use crate::files::{DataFile, Files, Metered};
 use crate::text::{Start, TextIndex};
 use cursor::CsvCursor;
 pub use options::CsvOptions;
 use parse::{Parse, TypedParse, UntypedParse, check_columns, guess};
+
+/// Columns that a file may have: a hostile line of some megabytes can have millions.
+const COLUMNS_MAX: usize = 32_768;
 
 /// Endings of the names of CSV files in a folder.
 const EXTENSIONS: [&str; 2] = ["csv", "tsv"];
@@ -150,11 +154,32 @@ fn first_record(file: &DataFile, options: &CsvOptions) -> Result<ByteRecord, Err
     let mut first = ByteRecord::new();
     let is_there = parser(file.text(0)?, options)
         .read_byte_record(&mut first)
-        .map_err(|error| csv_error(file, error).at(crate::Place::Line(1)))?;
+        .map_err(|error| csv_error(file, error).at(Place::Line(1)))?;
     if options.has_headers && !is_there {
         return Err(Error::NoHeader { path: file.path().to_owned() });
     }
+    check_first(file, &first, options)?;
     Ok(first)
+}
+
+/// Makes sure that columns have names, and are not too many.
+fn check_first(file: &DataFile, first: &ByteRecord, options: &CsvOptions) -> Result<(), Error> {
+    let (path, place) = (file.path().to_owned(), Place::Line(1));
+    if first.len() > COLUMNS_MAX {
+        let reason =
+            format!("it has {} columns, where {COLUMNS_MAX} are the most that are read", first.len());
+        return Err(Error::Malformed { path, place: Some(place), reason, source: None });
+    }
+    let bad = first.iter().zip(1..).find_map(|(name, number)| {
+        std::str::from_utf8(name).err().map(|source| (Cell::new(format!("{number}"), name), source))
+    });
+    match bad.filter(|_| options.has_headers) {
+        Some((cell, source)) => {
+            let (reason, source) = (source.to_string(), Some(Box::new(source) as _));
+            Err(Error::Row { path, place, cell: Some(cell), reason, source })
+        }
+        None => Ok(()),
+    }
 }
 
 /// The names of the columns, or their numbers from 1.

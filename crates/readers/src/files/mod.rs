@@ -59,8 +59,14 @@ impl DataFile {
         let compression = Compression::of(&beginning(&mut file).map_err(read_error)?);
         let mut opened = Self { path: path.to_owned(), stamp, compression, mark_bytes: 0 };
         let mut text = opened.reader()?;
-        if beginning(&mut text).map_err(read_error)?.starts_with(BYTE_ORDER_MARK) {
-            opened.mark_bytes = BYTE_ORDER_MARK.len() as u64;
+        match &beginning(&mut text).map_err(read_error)?[..] {
+            text if text.starts_with(BYTE_ORDER_MARK) => opened.mark_bytes = BYTE_ORDER_MARK.len() as u64,
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                let (path, place, source) = (path.to_owned(), None, None);
+                let reason = "it is a text in UTF-16, and only UTF-8 is read; convert it".to_owned();
+                return Err(Error::Malformed { path, place, reason, source });
+            }
+            _ => {}
         }
         Ok(opened)
     }

@@ -34,14 +34,37 @@ impl Misfit {
         Error::Row { path: file.path().to_owned(), place, cell, reason, source }
     }
 
-    fn syntax(error: serde_json::Error) -> Self {
+    fn syntax(text: &[u8], error: serde_json::Error) -> Self {
         Self {
             line: error.line() as u64,
-            cell: None,
+            cell: bad_text(text).map(|(path, found)| Cell::new(path, found.as_bytes())),
             reason: without_position(&error),
             source: Some(Box::new(error)),
         }
     }
+}
+
+/// The path of the first value that is no UTF-8, and that value with a mark where it is not.
+fn bad_text(text: &[u8]) -> Option<(String, String)> {
+    fn find(path: &str, value: &serde_json::Value) -> Option<(String, String)> {
+        match value {
+            serde_json::Value::String(text) => {
+                text.contains('\u{fffd}').then(|| (path.to_owned(), value.to_string()))
+            }
+            serde_json::Value::Array(items) => {
+                items.iter().enumerate().find_map(|(index, item)| find(&format!("{path}[{index}]"), item))
+            }
+            serde_json::Value::Object(entries) => entries.iter().find_map(|(key, value)| {
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                if key.contains('\u{fffd}') { Some((below, value.to_string())) } else { find(&below, value) }
+            }),
+            _ => None,
+        }
+    }
+    if std::str::from_utf8(text).is_ok() {
+        return None;
+    }
+    find("", &serde_json::from_str(&String::from_utf8_lossy(text)).ok()?)
 }
 
 /// What serde_json says, but for the place, which counts from the row's beginning.
@@ -62,9 +85,9 @@ impl<T: DeserializeOwned> Parse<T> for TypedParse {
     fn row(&self, text: &[u8]) -> Result<T, Misfit> {
         serde_json::from_slice(text).map_err(|error| match path_of_error::<T>(text) {
             Some((path, found)) => {
-                Misfit { cell: Some(Cell::new(path, found.as_bytes())), ..Misfit::syntax(error) }
+                Misfit { cell: Some(Cell::new(path, found.as_bytes())), ..Misfit::syntax(text, error) }
             }
-            None => Misfit::syntax(error),
+            None => Misfit::syntax(text, error),
         })
     }
 }
@@ -102,7 +125,7 @@ impl UntypedParse {
 
 impl<T: 'static> Parse<T> for UntypedParse {
     fn row(&self, text: &[u8]) -> Result<T, Misfit> {
-        let value = serde_json::from_slice(text).map_err(Misfit::syntax)?;
+        let value = object(text)?;
         let row: Row = self.columns.row(chosen(value, &self.selection)).map_err(|error| Misfit {
             line: 1,
             cell: None,
@@ -112,6 +135,21 @@ impl<T: 'static> Parse<T> for UntypedParse {
             source: Some(Box::new(error)),
         })?;
         Ok(row.cast().expect("rows without a type are read as such"))
+    }
+}
+
+/// The value that a text is; an object that has two values for a key is none.
+fn object(text: &[u8]) -> Result<Value, Misfit> {
+    let value = serde_json::from_slice(text).map_err(|error| Misfit::syntax(text, error))?;
+    let Value::Map(entries) = &value else { return Ok(value) };
+    let mut keys: Vec<&str> = entries.iter().filter_map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => {
+            let reason = format!("the key `{}` is there twice, and it is not said which is meant", pair[0]);
+            Err(Misfit { line: 1, cell: None, reason, source: None })
+        }
+        None => Ok(value),
     }
 }
 
@@ -148,8 +186,7 @@ impl<'a> Sample<'a> {
         while sample.rows < SAMPLE_ROWS && sample.misfit.is_none() {
             let Some((start, text)) = splitter.next()? else { break };
             sample.rows += 1;
-            let value = serde_json::from_slice(text).map_err(Misfit::syntax);
-            let observed = value.and_then(|value| {
+            let observed = object(text).and_then(|value| {
                 sample.guess.observe(&chosen(value, selection)).map_err(|error| Misfit {
                     line: 1,
                     cell: None,

@@ -92,6 +92,7 @@ impl Splitter {
             if len == 0 {
                 return Ok(None);
             }
+            self.check_len(len)?;
             let (start, range) = (self.at, self.begin..self.begin + len);
             self.begin += len;
             self.at = Start { byte: start.byte + len as u64, lines_before: start.lines_before + 1 };
@@ -137,6 +138,7 @@ impl Splitter {
                 return Err(self.not_closed());
             }
         };
+        self.check_len(len)?;
         let row = self.begin..self.begin + len;
         self.cut(len);
         self.expect = if self.buffer[self.begin] == b',' { Expect::Element } else { Expect::Nothing };
@@ -170,11 +172,7 @@ impl Splitter {
 
     /// Reads on; false at the end of the file.
     fn fill(&mut self) -> Result<bool, Error> {
-        if self.end - self.begin > usize::try_from(self.record_bytes_max).unwrap_or(usize::MAX) {
-            let limit = Limit::Record { bytes_max: self.record_bytes_max };
-            let place = Some(Place::Line(self.at.lines_before + 1));
-            return Err(Error::Limit { path: self.file.path().to_owned(), place, limit });
-        }
+        self.check_len(self.end - self.begin)?;
         if self.begin > 0 {
             self.buffer.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
@@ -195,6 +193,16 @@ impl Splitter {
                 }
             }
         }
+    }
+
+    /// Makes sure that a row is not longer than it may be.
+    fn check_len(&self, len: usize) -> Result<(), Error> {
+        if len as u64 <= self.record_bytes_max {
+            return Ok(());
+        }
+        let limit = Limit::Record { bytes_max: self.record_bytes_max };
+        let place = Some(Place::Line(self.at.lines_before + 1));
+        Err(Error::Limit { path: self.file.path().to_owned(), place, limit })
     }
 
     fn malformed(&self, reason: String) -> Error {
