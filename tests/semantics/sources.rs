@@ -50,7 +50,8 @@ fn s01_the_same_rows_are_known_in_another_process_and_others_are_not() {
     let rows = || vec![("a".to_owned(), 1u64), ("b".to_owned(), 2), ("c".to_owned(), 3)];
     let run = |state: &Path, rows: Vec<(String, u64)>| {
         static CALLS: Calls = Calls::new();
-        let session = builder(state).open().unwrap();
+        // It is the source as a whole that is to be known.
+        let session = builder(state).row_reuse(false).open().unwrap();
         let chain = session.read_records(rows).map(udf!("twice", |row: &(String, u64)| {
             CALLS.count(row.1);
             row.1 * 2
