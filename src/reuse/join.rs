@@ -4,6 +4,8 @@
 //! them. So what is paired depends on the two inputs alone, not on how much of it was done when a run broke off, and of
 //! rows that several donors have (one reused them from the other) no more are given out than one of them has.
 
+use rowmark_rows::RowRange;
+
 use super::hashes::Hashes;
 use super::in_place::NewApart;
 use super::sieve::Bits;
@@ -43,7 +45,7 @@ impl Apart {
         let mut cursors: Vec<Cursor<'_>> =
             search.donors.iter().map(|donor| Cursor::new(donor, Some(search.code))).collect();
         let ends = search.donors.iter().filter_map(|donor| donor.table.processed().span());
-        for row in 0..ends.map(|span| span.end()).max().unwrap_or(0) {
+        for row in 0..ends.map(RowRange::end).max().unwrap_or(0) {
             let (mut mark, mut nearest) = (0, None);
             for (donor, cursor) in cursors.iter_mut().enumerate() {
                 let hash = cursor.at(row)?.and_then(|old| old.hash);

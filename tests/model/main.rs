@@ -20,7 +20,7 @@ use rowmark::hashing::ContentHash;
 use rowmark::metastore::{CheckpointKind, JobId, Metastore};
 use rowmark::prelude::*;
 use rowmark::rows::RowRanges;
-use rowmark::warehouse::{FileWarehouse, Warehouse as _};
+use rowmark::warehouse::{FileWarehouse, Frame, Warehouse as _};
 use rowmark_os::{Fault, Loss, Simulated};
 
 use kept::Kept;
@@ -159,7 +159,7 @@ impl ReferenceStateMachine for Program {
                 program.rows.remove(*at);
             }
             Event::Swap { at, with } if (*at).max(*with) < program.rows.len() => {
-                program.rows.swap(*at, *with)
+                program.rows.swap(*at, *with);
             }
             Event::Remove { .. } | Event::Swap { .. } => {}
             Event::Run { .. } | Event::Crash { .. } | Event::Flaky { .. } => {}
@@ -362,13 +362,13 @@ impl Store {
             let version = version.to_string();
             let is_mine = |shown: &str| record.kind == CheckpointKind::Partial || shown == version;
             let made = record.fingerprint.get("udf version");
-            Some(record.hash_partial) != of_input && made.map_or(true, |made| is_mine(&made.shown))
+            Some(record.hash_partial) != of_input && made.is_none_or(|made| is_mine(&made.shown))
         });
         let donors = donors.filter_map(|record| {
             let table = warehouse.open_table(&record.table.parse().unwrap()).unwrap().unwrap();
             let input = self.inputs.get(&record.hash_partial)?;
             let frames = table.frames().iter().filter(|frame| frame.code().hash() == code);
-            let rows: RowRanges = frames.map(|frame| frame.range()).collect();
+            let rows: RowRanges = frames.map(Frame::range).collect();
             (!rows.is_empty()).then(|| rows_where(input, |row| rows.contains(row)))
         });
         for (content, rows) in donors.take(DONORS_MAX).flatten() {

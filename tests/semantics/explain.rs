@@ -169,7 +169,7 @@ map good: run (first run)";
     let (plan, _) = explained(0.7);
     hashes.push(without_hashes(&plan).1.remove(1));
     let expected = format!(
-        "the second chain of the union: source new.csv: content {}… → {}…, 14 B → 15 B",
+        "rows of job {first}; the second chain of the union: source new.csv: content {}… → {}…, 14 B → 15 B",
         hashes[1], hashes[2]
     );
     assert_eq!(plan.steps()[0].reason, expected);

@@ -189,13 +189,13 @@ fn u08_what_is_told_before_and_after() {
         (session.job().unwrap().id, plan.to_string(), report)
     };
     let (first, plan, _) = run(20);
-    assert!(plan.starts_with("map same: run, 20 rows"), "{plan}");
+    assert!(plan.contains("map same: run, 20 rows"), "{plan}");
     let (_, plan, report) = run(21);
-    assert!(plan.starts_with("map same: reuse by row, about 20 of 21"), "{plan}");
+    assert!(plan.contains("map same: reuse by row, about 20 of 21"), "{plan}");
     assert!(plan.contains(&first.to_string()), "{plan}");
     assert_eq!((report.rows_reused, report.rows_computed, report.reused_from), (20, 1, Some(first)));
-    let expected = format!("rows of job {first}; source");
-    assert!(report.reason.starts_with(&expected), "{}", report.reason);
+    assert!(report.reason.starts_with(&format!("rows of job {first}; ")), "{}", report.reason);
+    assert!(report.reason.contains("content"), "{}", report.reason);
 }
 
 #[test]
