@@ -232,6 +232,7 @@ fn u08_groups_are_known_by_their_key_and_rows() {
     static CALLS: Calls = Calls::new();
     static MANY: Calls = Calls::new();
     type Sale = (u64, u64);
+    type Edit = fn(&mut Vec<Sale>);
     let sums = |session: &Session, sales: &[Sale]| {
         session.read_values(sales).agg(
             udf!("shop", |sale: &Sale| sale.0),
@@ -251,7 +252,7 @@ fn u08_groups_are_known_by_their_key_and_rows() {
         )
     };
     let before: Vec<Sale> = (0..60).map(|n| (10 + n % 6, n)).collect();
-    let edits: [(&str, fn(&mut Vec<Sale>), &[u64]); 7] = [
+    let edits: [(&str, Edit, &[u64]); 7] = [
         ("a group changed", |sales| sales[13].1 = 100, &[11]),
         ("a new group moves the others", |sales| sales.insert(9, (3, 7)), &[3]),
         ("a group is gone", |sales| sales.retain(|sale| sale.0 != 12), &[]),

@@ -210,8 +210,7 @@ fn u08_progress_adds_up() {
         });
         let session = builder(&folder.path()).batch_rows_max(3).progress(display).open().unwrap();
         session.read_values(rows).map(udf!("same", |n: &u64| *n)).collect().unwrap();
-        let last = last.lock().unwrap().clone();
-        last
+        last.lock().unwrap().clone()
     };
     run(&numbers(20));
     let mut rows = numbers(20);
