@@ -15,7 +15,9 @@ pub type RowIter<'a, T> = Box<dyn Iterator<Item = Result<T, Error>> + 'a>;
 /// Invariants that a chain relies on:
 /// - two sources with equal fingerprints yield equal rows, in this process or any other;
 /// - a source is its content as it was when the source was made; when that has changed, every method
-///   answers [`Error::Changed`], and rows are committed only after [`verify`](Self::verify) said that it has not.
+///   answers [`Error::Changed`], and rows are committed only after [`verify`](Self::verify) said that it has not;
+/// - a row holds nothing that serde does not write of it: rows of a source that changed are known by what is written, and
+///   their outputs are used again.
 ///
 /// ```
 /// use rowmark_hashing::Fingerprint;

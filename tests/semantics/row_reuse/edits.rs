@@ -178,6 +178,24 @@ fn u08_rows_are_known_behind_filters_projections_and_unions() {
     assert_eq!((again.rows, again.content_hash), (fresh.rows, fresh.content_hash));
 }
 
+#[test]
+fn u08_what_serde_skips_is_not_seen_behind_a_projection() {
+    #[derive(Serialize, Deserialize, Clone)]
+    struct Seen {
+        n: u64,
+        #[serde(skip)]
+        unseen: u64,
+    }
+    let folder = Folder::new();
+    for unseen in [7, 8] {
+        let session = builder(&folder.path()).open().unwrap();
+        let rows = session.read_records((0..600_u64).map(|n| (n, unseen)).collect::<Vec<_>>());
+        let rows = rows.project(udf!("seen", |row: &(u64, u64)| Seen { n: row.0, unseen: row.1 }));
+        let rows = rows.map(udf!("sum", |row: &Seen| row.n + row.unseen));
+        assert_eq!(rows.collect().unwrap(), numbers(600));
+    }
+}
+
 /// Rows of 0 to 3 outputs, as many as their remainder by four.
 fn parts(n: u64) -> Vec<(u64, u64)> {
     (0..n % 4).map(|part| (n, part)).collect()
