@@ -10,16 +10,15 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::UInt64Type;
 use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray, UInt32Array, UInt64Array};
 use arrow_buffer::OffsetBuffer;
-use arrow_schema::{DataType, Field, Schema};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use arrow_select::take::take;
-use rowmark_hashing::RowHash;
+use rowmark_hashing::{RowHash, hash_rows};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{Seal, Table};
 
 use super::{OldBatch, Search};
 use crate::error::{CommitError, RowError};
 use crate::sort::{Chunk, Scratch, Sorter};
-use crate::store;
 
 /// Entries that are decoded together.
 const DECODED_ENTRIES_MAX: usize = 1024;
@@ -47,7 +46,9 @@ pub(super) struct Outputs<'a> {
     entries: RowSchema,
     sorter: Sorter<u64>,
     /// Rows by donor.
-    pub(super) taken: Vec<u64>,
+    taken: Vec<u64>,
+    /// Whether rows of this type cannot be moved.
+    is_given_up: bool,
 }
 
 impl<'a> Outputs<'a> {
@@ -55,7 +56,14 @@ impl<'a> Outputs<'a> {
     pub(super) fn new(search: &'a Search<'a>, rows: &RowSchema) -> Result<Self, CommitError> {
         let entries = entry_schema(rows);
         let sorter = search.sorter(&entries, "outputs")?;
-        Ok(Self { search, rows: rows.clone(), entries, sorter, taken: vec![0; search.donors.len()] })
+        Ok(Self {
+            search,
+            rows: rows.clone(),
+            entries,
+            sorter,
+            taken: vec![0; search.donors.len()],
+            is_given_up: false,
+        })
     }
 
     /// Takes what rows of a batch gave. If the batch cannot be read, its rows are computed again.
@@ -65,21 +73,29 @@ impl<'a> Outputs<'a> {
         batch: &OldBatch,
         taken: &[Taken],
     ) -> Result<(), CommitError> {
-        if taken.is_empty() {
+        if taken.is_empty() || self.is_given_up {
             return Ok(());
         }
         let donor = &self.search.donors[position];
         let entries = match donor.table.read(&batch.frame) {
             Ok(outputs) => self.entries(batch, outputs, taken),
-            Err(error) if store::is_lost(&error) => {
+            Err(error) => {
                 self.search.pass_over(donor, &error);
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
         };
         let Some(entries) = entries else { return Ok(()) };
-        self.taken[position] += taken.len() as u64;
-        self.sorter.add(entries, taken.iter().map(|taken| (taken.row, taken.row)).collect())
+        match self.sorter.add(entries, taken.iter().map(|taken| (taken.row, taken.row)).collect()) {
+            Err(CommitError::Gather(error)) => {
+                self.is_given_up = true;
+                give_up(self.search, &error);
+                Ok(())
+            }
+            added => {
+                self.taken[position] += taken.len() as u64;
+                added
+            }
+        }
     }
 
     /// The entries of rows, unless what is stored of them is not what it says.
@@ -109,12 +125,23 @@ impl<'a> Outputs<'a> {
         RecordBatch::try_new(Arc::clone(self.entries.arrow()), columns).ok()
     }
 
-    /// Stores what was taken, by row.
-    pub(super) fn finish(self) -> Result<Option<Found>, CommitError> {
-        let taken: u64 = self.taken.iter().sum();
-        if taken == 0 {
-            return Ok(None);
+    /// Stores what was taken, by row; also answers how many rows each donor gave.
+    pub(super) fn finish(self) -> Result<(Option<Found>, Vec<u64>), CommitError> {
+        let nothing = vec![0; self.taken.len()];
+        if self.is_given_up || self.taken == nothing {
+            return Ok((None, nothing));
         }
+        let (search, taken) = (self.search, self.taken.clone());
+        match self.store() {
+            Err(CommitError::Gather(error)) => {
+                give_up(search, &error);
+                Ok((None, nothing))
+            }
+            stored => Ok((Some(stored?), taken)),
+        }
+    }
+
+    fn store(self) -> Result<Found, CommitError> {
         let Search { workers, code, hash, .. } = *self.search;
         let mut scratch = self.search.scratch("found")?;
         let mut writer = workers.session.warehouse().create(&scratch.next_table()?, &self.entries, b"")?;
@@ -127,7 +154,15 @@ impl<'a> Outputs<'a> {
             end = last + 1;
         }
         let seal = Seal { rows_in: end, failed: RowRanges::new(), content_hash: hash, record: Vec::new() };
-        Ok(Some(Found { table: writer.seal(seal)?, rows: self.rows, _scratch: scratch }))
+        Ok(Found { table: writer.seal(seal)?, rows: self.rows, _scratch: scratch })
+    }
+}
+
+/// Says that rows which stand elsewhere now are computed again: Arrow cannot move rows of their type.
+fn give_up(search: &Search<'_>, error: &ArrowError) {
+    let told = format!("rows that stand elsewhere now are computed again, as they cannot be moved: {error}");
+    if let Err(error) = search.workers.session.warn(search.workers.step, told) {
+        tracing::warn!(step = search.workers.step, "a warning could not be recorded: {error}");
     }
 }
 
@@ -225,7 +260,11 @@ impl<Out: RowType> FoundRows<'_, Out> {
         let outputs = lists.values().as_struct().slice(first, last - first);
         let outputs =
             RecordBatch::try_new(Arc::clone(self.found.rows.arrow()), outputs.columns().to_vec()).ok()?;
-        let mut outputs = self.found.rows.decode::<Out>(&outputs).ok()?.into_iter();
+        let decoded = self.found.rows.decode::<Out>(&outputs).ok()?;
+        if !self.is_written_alike(&decoded, &outputs) {
+            return None;
+        }
+        let mut outputs = decoded.into_iter();
         let entry = |index: usize| {
             let mut hash = [0; RowHash::BYTES];
             for (word, bytes) in (1..).zip(hash.as_chunks_mut::<8>().0) {
@@ -239,5 +278,17 @@ impl<Out: RowType> FoundRows<'_, Out> {
             }
         };
         Some((0..entries.num_rows()).map(entry).collect())
+    }
+
+    /// Whether rows that are written once more are what they were: a type may read others than it wrote.
+    fn is_written_alike(&self, rows: &[Out], stored: &RecordBatch) -> bool {
+        let schema = &self.found.rows;
+        let Ok(written) = schema.encode(rows) else { return false };
+        let is_read_alike = || {
+            let read: Vec<Out> = schema.decode(&written).ok()?;
+            Some(hash_rows(&read).ok()? == hash_rows(rows).ok()?)
+        };
+        // The entries of a map may be written in another order.
+        written.columns() == stored.columns() || is_read_alike() == Some(true)
     }
 }

@@ -46,11 +46,11 @@ pub(crate) fn find<In: RowType, F: Function<In>>(
         apart.join(|donor, old, new| pairs.add(donor, old, new))?;
         pairs.collect(&mut outputs)?;
     }
-    let mut rows = outputs.taken.clone();
+    let (found, mut rows) = outputs.finish()?;
     rows[0] += kept.iter().map(|frame| frame.range().len()).sum::<u64>();
     let most_of =
         (0..rows.len()).filter(|donor| rows[*donor] > 0).max_by_key(|donor| (rows[*donor], Reverse(*donor)));
-    Ok(Matches { kept, found: outputs.finish()?, most_of })
+    Ok(Matches { kept, found, most_of })
 }
 
 /// What the workers do.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use rowmark_executor::Progress;
 use rowmark_metastore::JobId;
 use rowmark_rows::{RowRange, RowRanges};
-use rowmark_warehouse::Error::BeingWritten;
-use rowmark_warehouse::{CodeId, Frame, Table, TableWriter};
+use rowmark_warehouse::{CodeId, Frame, Table, TableName, TableWriter, UdfTable};
 
 use super::work::Workers;
 use super::{Begun, StepRun};
@@ -79,30 +78,35 @@ impl StepRun<'_> {
         matches
     }
 
-    /// Puts the whole of another table in the place of the new one. Where that cannot be, a new one is there again.
+    /// Puts the whole of another table in the place of the new one, if it still is what was compared.
     fn link(&self, writer: Box<dyn TableWriter>, nearest: &Table) -> Result<Box<dyn TableWriter>> {
         let (warehouse, mine) = (self.session.warehouse(), self.partial_table());
         let record = self.provenance(self.partial_checkpoint(store::codes(nearest)))?;
-        drop(writer);
-        warehouse.drop(&mine)?;
-        let linked = warehouse.copy_unsealed(nearest.name(), &mine).and_then(|()| warehouse.resume(&mine));
+        // It has no name under which a later run would trust its rows before they are known to be those.
+        let scratch = TableName::udf(*self.job.id.as_uuid(), self.hash_output, UdfTable::Partition);
+        warehouse.drop(&scratch)?;
+        let linked =
+            warehouse.copy_unsealed(nearest.name(), &scratch).and_then(|()| warehouse.open_table(&scratch));
         match linked {
-            // It may have been written on since it was compared.
-            Ok(mut writer) if writer.frames() == nearest.frames() => {
+            Ok(Some(linked)) if linked.frames() == nearest.frames() => {
+                drop(writer);
+                warehouse.drop(&mine)?;
+                warehouse.rename(&scratch, &mine)?;
+                let mut writer = warehouse.resume(&mine)?;
                 writer.set_record(&record)?;
                 return Ok(writer);
             }
-            Ok(writer) => drop(writer),
-            Err(error) if store::is_lost(&error) || matches!(error, BeingWritten { .. }) => {
+            // It was written on since.
+            Ok(_) => {}
+            Err(error) => {
                 self.session.warn(self.step.name, format!("rows are not taken over as a whole: {error}"))?;
             }
-            Err(error) => return Err(error.into()),
         }
-        warehouse.drop(&mine)?;
-        Ok(warehouse.create(&mine, self.step.schema, &record)?)
+        warehouse.drop(&scratch)?;
+        Ok(writer)
     }
 
-    /// Appends batches of another table that are not there. One that is damaged is left out.
+    /// Appends batches of another table that are not there. One that cannot be read is left out.
     fn keep(
         &self,
         mut writer: Box<dyn TableWriter>,
@@ -121,10 +125,9 @@ impl StepRun<'_> {
                     writer.append_with_inputs(frame.range(), frame.code(), &rows, &inputs)?;
                 }
                 Ok((_, None)) => {}
-                Err(error) if store::is_lost(&error) => {
+                Err(error) => {
                     self.session.warn(self.step.name, format!("rows are computed again: {error}"))?;
                 }
-                Err(error) => return Err(error.into()),
             }
         }
         writer.commit()?;

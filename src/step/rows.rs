@@ -254,9 +254,11 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
             rows.iter().map(input).collect()
         });
         let rows_found = rows.iter().filter(|given| given.is_found).count() as u64;
+        let computed = first_computed(&rows);
         let rows: Vec<F::Out> = rows.into_iter().flat_map(|given| given.outputs).collect();
         let encoded = schema.encode(&rows)?;
-        if is_read_back_alike(&rows, &encoded, schema)? {
+        // What was found was read back before.
+        if computed.map_or(Ok(true), |row| is_read_back_alike(&rows[row], &encoded.slice(row, 1), schema))? {
             self.digesting.add(range, rows, encoded.get_array_memory_size() as u64);
         } else {
             self.digesting.add_unknown(range, encoded.num_rows() as u64);
@@ -277,16 +279,21 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
     }
 }
 
-/// Whether a row that is read back hashes as the one that was computed, as far as the first tells: else the content
-/// hash is that of what is stored, and is made when all of it is.
+/// The place of the first output that was not found.
+fn first_computed<O: Outputs>(rows: &[Given<O>]) -> Option<usize> {
+    let given = rows.iter().position(|given| !given.is_found && given.outputs.count() > 0)?;
+    Some(rows[..given].iter().map(|given| given.outputs.count()).sum())
+}
+
+/// Whether a row that is read back hashes as the one that was computed: else, as far as the first of a batch tells, the
+/// content hash is that of what is stored, and is made when all of it is.
 fn is_read_back_alike<T: RowType>(
-    rows: &[T],
+    row: &T,
     encoded: &RecordBatch,
     schema: &RowSchema,
 ) -> Result<bool, RowError> {
-    let Some(first) = rows.first() else { return Ok(true) };
-    let read: Vec<T> = schema.decode(&encoded.slice(0, 1))?;
-    Ok(matches!((ContentHash::of(first), ContentHash::of(&read[0])), (Ok(made), Ok(read)) if made == read))
+    let read: Vec<T> = schema.decode(encoded)?;
+    Ok(matches!((ContentHash::of(row), ContentHash::of(&read[0])), (Ok(made), Ok(read)) if made == read))
 }
 
 /// Keeps finished batches in a table, and failures that are recorded in the one beside it.

@@ -297,15 +297,7 @@ fn the_report_names_the_first_thing_that_changed() {
     assert!(run("metres\n540\n", 600).starts_with("done by job"), "only the time stamp is new");
     // Before it stands whose rows are used.
     let run = |content: &str, limit: u64| run(content, limit).split("; ").last().unwrap().to_owned();
-    assert_eq!(
-        run(
-            "metres
-540
-",
-            700
-        ),
-        "filter below captured limit: 600 → 700"
-    );
+    assert_eq!(run("metres\n540\n", 700), "filter below captured limit: 600 → 700");
     let reason = run("metres\n541\n", 700);
     let hashes = reason.strip_prefix("source towns.csv: content ").unwrap().strip_suffix("…, 11 B").unwrap();
     assert_eq!(hashes.split("… → ").map(str::len).collect::<Vec<_>>(), [8, 8], "{reason}");

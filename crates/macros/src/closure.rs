@@ -57,6 +57,15 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
     if !matches!(referenced(&typed.ty), Some((_, false))) {
         return Err(syn::Error::new_spanned(&typed.ty, "a UDF takes a row by reference, as in `&Review`"));
     }
+    for input in &inputs {
+        let Pat::Type(typed) = input else { continue };
+        if let Some(inferred) = crate::tokens::find_word(typed.ty.to_token_stream(), "_") {
+            return Err(syn::Error::new(
+                inferred.span(),
+                "the types that a UDF closure takes are written out: one that is inferred is not in its code",
+            ));
+        }
+    }
     let arguments = &closure.inputs;
     let body = &closure.body;
     let output = match &closure.output {
@@ -69,7 +78,7 @@ pub(crate) fn expand(Closure { name, options, closure }: &Closure) -> syn::Resul
     };
     let code = options.code(quote!(#closure))?;
     // Which type `Self` is stands around the closure.
-    let around = if crate::tokens::names_self(closure.to_token_stream()) {
+    let around = if crate::tokens::find_word(closure.to_token_stream(), "Self").is_some() {
         quote!(.naming_self())
     } else {
         TokenStream::new()

@@ -227,12 +227,12 @@ pub(crate) fn text(tokens: TokenStream) -> String {
     text
 }
 
-/// Whether `Self` is among the tokens.
-pub(crate) fn names_self(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => names_self(group.stream()),
-        TokenTree::Ident(ident) => ident == "Self",
-        _ => false,
+/// The first of the tokens that is this word.
+pub(crate) fn find_word(tokens: TokenStream, word: &str) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Group(group) => find_word(group.stream(), word),
+        TokenTree::Ident(ident) => (ident == word).then_some(ident),
+        _ => None,
     })
 }
 

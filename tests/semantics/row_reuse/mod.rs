@@ -1,7 +1,9 @@
 //! u08: of a changed input only the new and changed rows are computed.
 
+mod donors;
 mod edits;
 mod identity;
+mod kinds;
 mod outcomes;
 
 use std::collections::BTreeMap;
