@@ -21,11 +21,11 @@ use rowmark_rows::{RowRanges, RowSchema};
 use rowmark_warehouse::{CodeId, Frame, InputRow, Table};
 use uuid::Uuid;
 
-use crate::Result;
 use crate::error::CommitError;
 use crate::poison::Notes;
 use crate::sort::{Scratch, SortKey, Sorter};
 use crate::step::work::Workers;
+use crate::{Result, store};
 
 mod hashes;
 mod in_place;
@@ -165,9 +165,10 @@ impl<'a> Cursor<'a> {
             match table.inputs(&frame) {
                 Ok(Some(rows)) => return Ok(Some(OldBatch { frame, rows })),
                 Ok(None) => {}
-                Err(error) => {
+                Err(error) if store::is_lost(&error) => {
                     self.damage.get_or_insert(error);
                 }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(None)

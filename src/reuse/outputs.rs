@@ -19,6 +19,7 @@ use rowmark_warehouse::{Seal, Table};
 use super::{OldBatch, Search};
 use crate::error::{CommitError, RowError};
 use crate::sort::{Chunk, Scratch, Sorter};
+use crate::store;
 
 /// Entries that are decoded together.
 const DECODED_ENTRIES_MAX: usize = 1024;
@@ -79,10 +80,11 @@ impl<'a> Outputs<'a> {
         let donor = &self.search.donors[position];
         let entries = match donor.table.read(&batch.frame) {
             Ok(outputs) => self.entries(batch, outputs, taken),
-            Err(error) => {
+            Err(error) if store::is_lost(&error) => {
                 self.search.pass_over(donor, &error);
                 return Ok(());
             }
+            Err(error) => return Err(error.into()),
         };
         let Some(entries) = entries else { return Ok(()) };
         match self.sorter.add(entries, taken.iter().map(|taken| (taken.row, taken.row)).collect()) {

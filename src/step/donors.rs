@@ -31,7 +31,7 @@ fn differ_in_input_alone(one: &Fingerprint, other: &Fingerprint) -> bool {
 
 impl StepRun<'_> {
     /// The tables of this step over other inputs, in this job and those that it is a rerun of, nearest first: finished
-    /// ones, and what is there of others. Also tells of tables that cannot be read.
+    /// ones, and what is there of others. Also tells of tables that are gone or damaged.
     pub(super) fn donors(&self) -> Result<(Vec<Donor>, Vec<String>)> {
         let settings = self.session.settings();
         let (mut donors, mut lost) = (Vec::new(), Vec::new());
@@ -42,8 +42,7 @@ impl StepRun<'_> {
         for &job in &self.lineage {
             let records = self.session.metastore().list_checkpoints(job)?;
             for record in records.into_iter().rev().filter(|record| self.may_donate(record)) {
-                let opened = self.open_table(&record);
-                match opened.unwrap_or_else(|error| Err(format!("the table {}: {error}", record.table))) {
+                match self.open_table(&record)? {
                     Ok(table) if self.own_rows(&table) > 0 => donors.push(Donor { job, table }),
                     Ok(_) => {}
                     Err(told) => lost.push(format!("{told}; its rows are not reused")),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rowmark_executor::Progress;
 use rowmark_metastore::JobId;
 use rowmark_rows::{RowRange, RowRanges};
+use rowmark_warehouse::Error::BeingWritten;
 use rowmark_warehouse::{CodeId, Frame, Table, TableName, TableWriter, UdfTable};
 
 use super::work::Workers;
@@ -98,15 +99,16 @@ impl StepRun<'_> {
             }
             // It was written on since.
             Ok(_) => {}
-            Err(error) => {
+            Err(error) if store::is_lost(&error) || matches!(error, BeingWritten { .. }) => {
                 self.session.warn(self.step.name, format!("rows are not taken over as a whole: {error}"))?;
             }
+            Err(error) => return Err(error.into()),
         }
         warehouse.drop(&scratch)?;
         Ok(writer)
     }
 
-    /// Appends batches of another table that are not there. One that cannot be read is left out.
+    /// Appends batches of another table that are not there. One that is damaged is left out.
     fn keep(
         &self,
         mut writer: Box<dyn TableWriter>,
@@ -125,9 +127,10 @@ impl StepRun<'_> {
                     writer.append_with_inputs(frame.range(), frame.code(), &rows, &inputs)?;
                 }
                 Ok((_, None)) => {}
-                Err(error) => {
+                Err(error) if store::is_lost(&error) => {
                     self.session.warn(self.step.name, format!("rows are computed again: {error}"))?;
                 }
+                Err(error) => return Err(error.into()),
             }
         }
         writer.commit()?;

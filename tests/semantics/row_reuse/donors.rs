@@ -1,6 +1,5 @@
-//! Tables that cannot be used, or not as a whole.
+//! Tables that change while they are used.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
@@ -10,42 +9,8 @@ use rowmark::prelude::*;
 use rowmark::rows::{RowRange, RowSchema};
 use rowmark::warehouse::{Error, MemoryWarehouse, Table, TableFilter, TableName, TableWriter, Warehouse};
 
-use super::{called, done, numbers};
-use crate::support::{Calls, FailAt, Folder, builder};
-
-/// The files of the one finished table.
-fn files(state: &Path) -> Vec<PathBuf> {
-    let tables = std::fs::read_dir(state.join("tables")).unwrap().map(|table| table.unwrap().path());
-    let finished = tables.filter(|table| table.to_string_lossy().ends_with("_output"));
-    finished.flat_map(|table| std::fs::read_dir(table).unwrap()).map(|file| file.unwrap().path()).collect()
-}
-
-#[test]
-fn u08_a_table_that_cannot_be_read_just_now_fails_no_run() {
-    static CALLS: Calls = Calls::new();
-    let run = |folder: &Folder, rows: &[u64]| {
-        let session = builder(&folder.path()).open().unwrap();
-        let done = done(&session, &CALLS, "same", |session| {
-            session.read_values(rows).map(udf!("same", |n: &u64| {
-                CALLS.count(*n);
-                *n
-            }))
-        });
-        assert_eq!(done.rows, rows);
-        called(&done)
-    };
-    for ending in ["footer", ".seg"] {
-        let folder = Folder::new();
-        run(&folder, &numbers(10));
-        std::fs::remove_dir_all(folder.path().join("tables/dataset_saved_v1")).ok();
-        for file in files(&folder.path()).iter().filter(|file| file.to_string_lossy().ends_with(ending)) {
-            // What is no file cannot be read, which is no damage.
-            std::fs::remove_file(file).unwrap();
-            std::fs::create_dir(file).unwrap();
-        }
-        assert_eq!(run(&folder, &numbers(11)), numbers(11), "{ending}");
-    }
-}
+use super::numbers;
+use crate::support::FailAt;
 
 /// A warehouse in which a table is written on before it is copied, and whose next step after that fails.
 #[derive(Debug, Default)]
