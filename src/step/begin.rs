@@ -110,6 +110,11 @@ impl StepRun<'_> {
         warehouse.drop(&self.failures_table())?;
         metastore.remove_checkpoint(self.job.id, self.hash_partial, CheckpointKind::Partial)?;
         let checkpoint = metastore.get_or_create_checkpoint(self.partial_checkpoint(Vec::new()))?;
-        Ok(warehouse.create(&table, self.step.schema, &self.provenance(checkpoint)?)?)
+        let record = self.provenance(checkpoint)?;
+        Ok(if self.step.work.is_keyed() && self.session.settings().row_reuse {
+            warehouse.create_with_inputs(&table, self.step.schema, &record)?
+        } else {
+            warehouse.create(&table, self.step.schema, &record)?
+        })
     }
 }
