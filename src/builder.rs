@@ -115,7 +115,7 @@ impl SessionBuilder {
     /// new and changed ones are computed: by [`map`](crate::Chain::map), [`map_with`](crate::Chain::map_with) and
     /// [`flat_map`](crate::Chain::flat_map) row by row, by [`agg`](crate::Chain::agg) and
     /// [`flat_agg`](crate::Chain::flat_agg) group by group. A row is what serde writes of it: fields that it skips are
-    /// no part of it, and no function sees them. Of equal rows each keeps its own output, and one more is computed.
+    /// no part of it, which is why rows behind a [`project`](crate::Chain::project) are not known by their content. Of equal rows each keeps its own output, and one more is computed.
     ///
     /// It costs a hash of each row that such a step reads, and 28 bytes of each in its table. Turned off, rows
     /// are neither known by their content nor looked for.

@@ -35,6 +35,12 @@ pub(crate) trait Input<T>: Send + Sync {
     /// The number of rows, those that are filtered out included.
     fn rows(&self) -> Result<u64, Error>;
 
+    /// Whether a row holds nothing but what serde writes of it, so that it can be known by its content: a projection may
+    /// set fields that serde skips.
+    fn is_as_stored(&self) -> bool {
+        true
+    }
+
     /// Whether no row is filtered out.
     fn is_dense(&self) -> bool {
         true

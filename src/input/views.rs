@@ -58,6 +58,10 @@ impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
         self.input.rows()
     }
 
+    fn is_as_stored(&self) -> bool {
+        self.input.is_as_stored()
+    }
+
     fn is_dense(&self) -> bool {
         false
     }
@@ -106,6 +110,10 @@ impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
         self.input.rows()
     }
 
+    fn is_as_stored(&self) -> bool {
+        false
+    }
+
     fn is_dense(&self) -> bool {
         self.input.is_dense()
     }
@@ -113,9 +121,11 @@ impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
     fn reader(&self) -> Result<Box<dyn Reader<U::Output> + '_>, RowError> {
         let udf = &*self.udf;
         let project = move |row: T, state: &mut U::State| call(udf, state, &row).map(Some);
-        let reader =
-            Through { reader: self.input.reader()?, state: RowError::setup(udf)?, function: project };
-        Ok(Box::new(AsStored { reader, schema: &self.schema }))
+        Ok(Box::new(Through {
+            reader: self.input.reader()?,
+            state: RowError::setup(udf)?,
+            function: project,
+        }))
     }
 
     fn shown(&self, row: u64) -> Option<String> {
@@ -143,60 +153,6 @@ where
         let rows = reader.read(range)?;
         Ok(Box::new(rows.map(move |row| row?.map_or(Ok(None), |row| function(row, state)))))
     }
-}
-
-/// Rows that are brought into their stored form and back together.
-const STORED_TOGETHER: usize = 256;
-
-/// Gives rows out as they would be if they had been stored: a field that serde skips is in no row's hash, and so it is
-/// seen by no function.
-struct AsStored<'a, R> {
-    reader: R,
-    schema: &'a RowSchema,
-}
-
-impl<T: RowType, R: Reader<T>> Reader<T> for AsStored<'_, R> {
-    fn read(&mut self, range: RowRange) -> Result<Rows<'_, T>, RowError> {
-        let (mut rows, schema) = (self.reader.read(range)?, self.schema);
-        let mut ready = Vec::new().into_iter();
-        Ok(Box::new(std::iter::from_fn(move || {
-            if ready.len() == 0 {
-                ready = as_stored(&mut rows, schema).into_iter();
-            }
-            ready.next()
-        })))
-    }
-}
-
-/// The next rows, up to an error; where they cannot all be stored, what can be of them one by one.
-fn as_stored<T: RowType>(rows: &mut Rows<'_, T>, schema: &RowSchema) -> Vec<Result<Option<T>, RowError>> {
-    let (mut dense, mut is_there, mut error) = (Vec::new(), Vec::new(), None);
-    for row in rows.take(STORED_TOGETHER) {
-        match row {
-            Ok(row) => {
-                is_there.push(row.is_some());
-                dense.extend(row);
-            }
-            Err(met) => {
-                error = Some(met);
-                break;
-            }
-        }
-    }
-    let round_trip = |rows: &[T]| -> Result<Vec<T>, RowError> { Ok(schema.decode(&schema.encode(rows)?)?) };
-    let stored: Vec<Result<T, RowError>> = match round_trip(&dense) {
-        Ok(stored) => stored.into_iter().map(Ok).collect(),
-        Err(_) => dense
-            .iter()
-            .map(|row| {
-                let mut stored = round_trip(std::slice::from_ref(row))?;
-                Ok(stored.pop().expect("a row that is stored is one row"))
-            })
-            .collect(),
-    };
-    let mut stored = stored.into_iter();
-    let next = |is_there: bool| if is_there { stored.next().transpose() } else { Ok(None) };
-    is_there.into_iter().map(next).chain(error.map(Err)).collect()
 }
 
 /// The components of an input beyond which a union knows it by its hash alone: they are kept in records, which have
@@ -242,6 +198,10 @@ impl<T> Input<T> for UnionInput<T> {
 
     fn rows(&self) -> Result<u64, Error> {
         Ok(self.rows.iter().sum())
+    }
+
+    fn is_as_stored(&self) -> bool {
+        self.inputs.iter().all(|input| input.is_as_stored())
     }
 
     fn is_dense(&self) -> bool {
@@ -312,6 +272,10 @@ impl<T> Input<T> for SliceInput<T> {
 
     fn schema(&self) -> &RowSchema {
         self.input.schema()
+    }
+
+    fn is_as_stored(&self) -> bool {
+        self.input.is_as_stored()
     }
 
     fn rows(&self) -> Result<u64, Error> {

@@ -75,7 +75,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     }
 
     fn is_keyed(&self) -> bool {
-        F::IS_KEYED && self.input.is_repeatable()
+        F::IS_KEYED && self.input.is_repeatable() && self.input.is_as_stored()
     }
 
     fn find(&self, search: &Search<'_>) -> Result<Matches> {
