@@ -116,7 +116,8 @@ impl<T: RowType> Chain<T> {
     /// assert!(plan.to_string().ends_with("\nmap length: skip (done before in this job)"));
     ///
     /// let plan = lengths(&["map", "save"]).explain()?;
-    /// assert!(plan.steps()[0].reason.starts_with("source: content: "), "{plan}"); // the old content → the new one
+    /// assert!(plan.to_string().contains("map length: reuse by row, about 2 of 2"), "{plan}");
+    /// assert!(plan.steps()[0].reason.contains("source: content: "), "{plan}"); // the old content → the new one
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
