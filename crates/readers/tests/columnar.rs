@@ -375,7 +375,8 @@ fn files_that_are_cut_off_or_lie_are_errors_in_little_memory() {
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    assert!(peak.is_none_or(|kib| kib < 200 * 1024), "{peak:?} KiB of memory for files of 100 kB");
+    // The tests beside this one are in the same process; a length that is believed would be gigabytes.
+    assert!(peak.is_none_or(|kib| kib < 512 * 1024), "{peak:?} KiB of memory for files of 100 kB");
 }
 
 #[test]
