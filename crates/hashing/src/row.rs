@@ -6,7 +6,8 @@
 use std::fmt::{self, Debug, Display};
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
+use sha2::block_api::compress256;
 
 use crate::content_hash::Hex;
 use crate::digest::Kind;
@@ -18,6 +19,12 @@ use crate::{ContentHash, Error};
 
 /// What stands before the digest of the names, so that with it a block of SHA-256 is full.
 const HEAD_BYTES: usize = 32;
+
+const BLOCK_BYTES: usize = 64;
+
+/// The state in which SHA-256 begins (FIPS 180-4, 5.3.3).
+const INITIAL_STATE: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// Names the content of one row: 192 bits of SHA-256, for which nobody finds two rows (2^96 attempts).
 ///
@@ -74,9 +81,9 @@ impl Debug for RowHash {
 pub struct RowHasher {
     context: ContentHash,
     encoder: Encoder,
-    /// The shapes of the last row, and a hasher that has taken what every row with these begins with.
+    /// The shapes of the last row, and the state of SHA-256 behind the block that every row with these begins with.
     shapes: Vec<Shape>,
-    begun: Sha256,
+    begun: [u32; 8],
 }
 
 impl RowHasher {
@@ -85,7 +92,7 @@ impl RowHasher {
     pub fn new(context: ContentHash) -> Self {
         let mut encoder = Encoder::default();
         encoder.shapes = Shapes::with_names_apart();
-        let mut hasher = Self { context, encoder, shapes: Vec::new(), begun: Sha256::new() };
+        let mut hasher = Self { context, encoder, shapes: Vec::new(), begun: INITIAL_STATE };
         hasher.begin(0);
         hasher
     }
@@ -109,10 +116,27 @@ impl RowHasher {
         if self.encoder.shapes.defined() != self.shapes {
             self.begin(end);
         }
-        let digest = self.begun.clone().chain_update(self.encoder.buffer.slice(0, end)).finalize();
-        self.encoder.buffer.keep(end, end, BUFFER_KEPT_BYTES_MAX);
-        let (bytes, _) = digest.as_slice().split_first_chunk().expect("a digest is longer");
-        Ok(RowHash(*bytes))
+        let state = self.finish(end);
+        let mut hash = [0; RowHash::BYTES];
+        hash.as_chunks_mut().0.iter_mut().zip(state).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+        Ok(RowHash(hash))
+    }
+
+    /// Ends the digest of the values, which are encoded up to `end`. They are padded where they stand, as a copy into
+    /// blocks costs a short row as much as its encoding.
+    fn finish(&mut self, end: usize) -> [u32; 8] {
+        let buffer = &mut self.encoder.buffer;
+        let bytes = buffer.slice(0, end).len();
+        let mut padding = [0; BLOCK_BYTES + 8];
+        padding[0] = 0x80;
+        let padding_bytes = (bytes + 9).next_multiple_of(BLOCK_BYTES) - bytes;
+        let bits = 8 * (BLOCK_BYTES + bytes) as u64;
+        padding[padding_bytes - 8..padding_bytes].copy_from_slice(&bits.to_be_bytes());
+        let end = buffer.put_slice(end, &padding[..padding_bytes]);
+        let mut state = self.begun;
+        compress256(&mut state, buffer.slice(0, end).as_chunks().0);
+        buffer.keep(end, end, BUFFER_KEPT_BYTES_MAX);
+        state
     }
 
     /// Takes the names of the shapes that are defined now; what is encoded up to `end` stays.
@@ -126,9 +150,11 @@ impl RowHasher {
         }
         let names = Kind::Names.hasher().chain_update(self.context.as_bytes());
         let names = names.chain_update(buffer.slice(end, at)).finalize();
-        let mut head = [0; HEAD_BYTES];
+        let mut block = [0; BLOCK_BYTES];
         let kind = Kind::Row.head();
-        head[..kind.len()].copy_from_slice(&kind);
-        self.begun = Sha256::new().chain_update(head).chain_update(names);
+        block[..kind.len()].copy_from_slice(&kind);
+        block[HEAD_BYTES..].copy_from_slice(&names);
+        self.begun = INITIAL_STATE;
+        compress256(&mut self.begun, &[block]);
     }
 }
