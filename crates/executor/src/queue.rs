@@ -6,6 +6,9 @@
 //! end leases shrink to a share of what remains (guided self-scheduling, Polychronopoulos and
 //! Kuck 1987), and a worker whose lease turns out slow gives the rest of it back.
 //! Hence a worker that finds no rows waits until no other holds a lease.
+//!
+//! Leases end at round numbers: what is stored in batches of a round number of rows is then read by one worker, and
+//! what is cut into pieces of a round number lies in one lease.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -19,6 +22,15 @@ pub(crate) const LEASE_TIME: Duration = Duration::from_millis(20);
 
 /// How much of the estimated cost of a row is the newest measurement.
 const COST_WEIGHT: f64 = 0.5;
+
+/// Shorter leases end anywhere.
+const ROUND_ROWS_MIN: u64 = 64;
+
+/// Where a lease of about so many rows ends: at the last multiple of the largest power of two in that number.
+fn round_end(start: u64, rows: u64) -> u64 {
+    let round = 1 << rows.ilog2();
+    (start.saturating_add(rows) & !(round - 1)).max(start + 1)
+}
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -101,7 +113,12 @@ impl Queue {
         let Some(front) = state.ranges.front_mut() else {
             return if state.leases > 0 { Next::Wait } else { Next::Done };
         };
-        let lease = front.start..front.end.min(front.start.saturating_add(rows));
+        let end = if rows >= ROUND_ROWS_MIN && self.rows_min == 1 {
+            round_end(front.start, rows)
+        } else {
+            front.start.saturating_add(rows)
+        };
+        let lease = front.start..front.end.min(end);
         front.start = lease.end;
         if front.is_empty() {
             state.ranges.pop_front();
@@ -199,6 +216,18 @@ mod tests {
         }
         assert!(leases < 10_000_000 / 8192 + 100, "{leases} leases");
         assert_eq!(last, 1);
+    }
+
+    #[test]
+    fn long_leases_end_at_round_numbers() {
+        let queue = queue(once(5..100_000), 1);
+        queue.measure(Cost { seconds: 1e-9, bytes: 0.0 });
+        assert_eq!([lease(&queue), lease(&queue)], [Some(5..8192), Some(8192..16_384)]);
+        for (start, rows, end) in
+            [(0, 64, 64), (63, 64, 64), (64, 127, 128), (100, 5000, 4096), (8191, 8192, 8192)]
+        {
+            assert_eq!(round_end(start, rows), end);
+        }
     }
 
     #[test]
