@@ -29,6 +29,9 @@ pub(crate) trait Function<In>: Send + Sync + 'static {
     /// [`apply`](Self::apply) then covers one row.
     const IS_KEYED: bool = false;
 
+    /// Whether each row gives one, if none is filtered out.
+    const IS_ONE_TO_ONE: bool = false;
+
     fn identity(&self) -> Identity;
 
     /// How many rows are better computed together.
@@ -160,6 +163,7 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for Map<U> {
 
     const KIND: &'static str = "map";
     const IS_KEYED: bool = true;
+    const IS_ONE_TO_ONE: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.identity()
@@ -197,6 +201,7 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for MapWith<U> {
 
     const KIND: &'static str = "map_with";
     const IS_KEYED: bool = true;
+    const IS_ONE_TO_ONE: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.identity()

@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::{Error, store};
 
 /// Rows of a table that are decoded at a time: one input of a `flat_map` may have made a batch of millions.
-pub(crate) const DECODED_ROWS_MAX: u64 = 8192;
+pub(crate) const DECODED_ROWS_MAX: u64 = 1024;
 
 /// The rows of a source.
 pub(crate) struct SourceInput<S> {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use rowmark_executor as executor;
-use rowmark_executor::{Computed, Progress, Sink, Task};
+use rowmark_executor::{Computed, OnError, Progress, Sink, Task};
 use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, InputRow, Table, TableWriter};
@@ -39,7 +39,10 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
 
     fn compute(&self, at: &mut Computation<'_>) -> Result<u64> {
         let workers = at.workers;
-        let digesting = Digesting::new(at.writer.frames(), at.failures.rows());
+        let options = workers.options();
+        let is_one_to_one = F::IS_ONE_TO_ONE && self.input.is_dense() && options.on_error == OnError::Fail;
+        let (frames, failed) = (at.writer.frames(), at.failures.rows());
+        let digesting = Digesting::new(frames, failed, is_one_to_one, options.batch_bytes_max);
         let task = RowTask {
             work: self,
             notes: at.notes,
@@ -57,7 +60,6 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
             code: at.code,
             progress: workers.progress,
         };
-        let options = workers.options();
         let suspects = at.notes.map(Notes::suspects).unwrap_or_default();
         let (suspects, others) = split(&at.missing, &suspects);
         if !suspects.is_empty() {
@@ -127,21 +129,9 @@ struct Worker<'a, In, F: Function<In>> {
 struct Key<'a, In, F: Function<In>> {
     hasher: Hasher<'a, In>,
     found: Option<FoundRows<'a, F::Out>>,
-    /// Of the row that the function was given last.
-    last: Cell<Seen<F::Outputs>>,
-}
-
-/// What is known of an input row before it is computed.
-struct Seen<Outputs> {
-    hash: Option<RowHash>,
-    /// What it gave when it was computed over another input.
-    found: Option<Outputs>,
-}
-
-impl<Outputs> Default for Seen<Outputs> {
-    fn default() -> Self {
-        Self { hash: None, found: None }
-    }
+    /// The hash of the row that the function was given last, and what it gave when it was computed over another input.
+    last_hash: Cell<Option<RowHash>>,
+    last_found: Cell<Option<F::Outputs>>,
 }
 
 /// What rows that were computed together gave, or what was found for one.
@@ -176,29 +166,30 @@ impl<In: RowType, F: Function<In>> Key<'_, In, F> {
         range: RowRange,
         rows: Rows<'a, In>,
     ) -> Items<'a, Given<F::Outputs>> {
-        let Self { hasher, found, last } = self;
+        let Self { hasher, found, last_hash, last_found } = self;
         if let Some(found) = found {
             found.begin(range);
         }
-        let last = &*last;
+        let (last_hash, last_found, may_be_found) = (&*last_hash, &*last_found, found.is_some());
         let unknown = (range.start()..).zip(rows).map(move |(number, row)| {
-            last.take();
+            last_hash.set(None);
             let Some(row) = row? else { return Ok(None) };
             let hash = hasher.hash(&row)?;
-            let outputs = match (found.as_mut(), hash) {
-                (Some(found), Some(hash)) => found.get(number, hash)?.and_then(F::Outputs::of_stored),
-                _ => None,
-            };
-            let is_found = outputs.is_some();
-            last.set(Seen { hash, found: outputs });
-            Ok((!is_found).then_some(row))
+            last_hash.set(hash);
+            if let (Some(found), Some(hash)) = (found.as_mut(), hash)
+                && let Some(outputs) = found.get(number, hash)?.and_then(F::Outputs::of_stored)
+            {
+                last_found.set(Some(outputs));
+                return Ok(None);
+            }
+            Ok(Some(row))
         });
         Box::new(function.apply(state, Box::new(unknown)).map(move |item| {
-            let Seen { hash, found } = last.take();
+            let found = if may_be_found { last_found.take() } else { None };
             item.map(|Computed { rows, row }| {
                 debug_assert_eq!(rows, 1, "rows that are known by their content are computed one by one");
                 let is_found = found.is_some();
-                let given = Given { outputs: found.unwrap_or(row), hash, is_found };
+                let given = Given { outputs: found.unwrap_or(row), hash: last_hash.get(), is_found };
                 Computed { rows, row: given }
             })
         }))
@@ -216,7 +207,12 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
         let note = self.notes.map(Notes::worker).transpose().map_err(RowError::Note)?;
         let hasher = if self.is_keyed { function.hasher(input.schema())? } else { None };
         let found = self.found.map(Found::reader);
-        let key = hasher.map(|hasher| Key { hasher, found, last: Cell::default() });
+        let key = hasher.map(|hasher| Key {
+            hasher,
+            found,
+            last_hash: Cell::default(),
+            last_found: Cell::default(),
+        });
         Ok(Worker { reader: input.reader()?, state: function.setup()?, key, note })
     }
 
@@ -255,11 +251,14 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
         });
         let rows_found = rows.iter().filter(|given| given.is_found).count() as u64;
         let computed = first_computed(&rows);
-        let rows: Vec<F::Out> = rows.into_iter().flat_map(|given| given.outputs).collect();
-        let encoded = schema.encode(&rows)?;
+        let mut outputs = Vec::with_capacity(rows.iter().map(|given| given.outputs.count()).sum());
+        rows.into_iter().for_each(|given| outputs.extend(given.outputs));
+        let encoded = schema.encode(&outputs)?;
         // What was found was read back before.
-        if computed.map_or(Ok(true), |row| is_read_back_alike(&rows[row], &encoded.slice(row, 1), schema))? {
-            self.digesting.add(range, rows, encoded.get_array_memory_size() as u64);
+        if computed
+            .map_or(Ok(true), |row| is_read_back_alike(&outputs[row], &encoded.slice(row, 1), schema))?
+        {
+            self.digesting.add(range, outputs, encoded.get_array_memory_size() as u64);
         } else {
             self.digesting.add_unknown(range, encoded.num_rows() as u64);
         }
