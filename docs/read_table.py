@@ -34,9 +34,11 @@ for (data, at), end in zip(segments, ends):
         frame = data[at + 8:at + 96 + size]
         if marker not in (b"RMFR", b"RMFI") or offset != at or len(frame) != 88 + size or crc != crc32c(frame):
             break  # the torn tail that a crash leaves
-        # The batch stands behind what is told of the input rows: 24 bytes each, and in form 2 another 4.
-        inputs = 8 + (past - first) * {1: 24, 2: 28}[frame[92]] + 7 & -8 if marker == b"RMFI" else 0
-        batches += [(first, pa.ipc.read_record_batch(pa.py_buffer(frame[88 + inputs:]), schema))] if rows else []
+        told = 88
+        if marker == b"RMFI":  # The batch stands behind digests, 32 bytes each, and input rows, 24 bytes or 28 each.
+            told += 16 + 32 * (frame[94] + int.from_bytes(frame[96:104], "little"))
+            told += 8 + (past - first) * {1: 24, 2: 28}[frame[told + 4]] + 7 & -8
+        batches += [(first, pa.ipc.read_record_batch(pa.py_buffer(frame[told:]), schema))] if rows else []
         at += 96 + size
 for _, batch in sorted(batches, key=lambda item: item[0]):
     print(*map(json.dumps, batch.to_pylist()), sep="\n")

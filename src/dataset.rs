@@ -181,12 +181,11 @@ impl StoredDataset {
         let fingerprint = Fingerprint::new("rowmark.rows")
             .with_hash("dataset content", *content_hash, self.label())
             .with_hash("row schema", self.schema.content_hash(), &self.schema);
-        let (session, table, schema) =
-            (self.session.clone(), open_table(&self.session, &self.dataset)?, self.schema.clone());
+        let (session, table) = (&self.session, open_table(&self.session, &self.dataset)?);
         // The step whose table the dataset shares: if the rows are damaged, its next run makes them anew.
         let steps = session.metastore().find_anywhere(self.dataset.chain_hash, CheckpointKind::Final)?;
         let checkpoint = steps.into_iter().find(|step| step.content_hash == Some(self.dataset.content_hash));
-        Ok(TableInput { session, checkpoint, table, schema, fingerprint })
+        Ok(TableInput::new(session, checkpoint, table, self.schema.clone(), fingerprint))
     }
 }
 

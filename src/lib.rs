@@ -3,6 +3,7 @@
 mod builder;
 mod chain;
 mod dataset;
+mod digests;
 mod display;
 mod ends;
 mod error;

@@ -509,13 +509,8 @@ impl<T: RowType> Stage<T> for StoredTable {
     fn input(&self, run: &mut Run<'_>) -> Result<Arc<dyn Input<T>>> {
         let Self { session, table, schema, fingerprint } = self;
         run.source(&table.name().to_string(), fingerprint);
-        Ok(Arc::new(TableInput {
-            session: session.clone(),
-            checkpoint: None,
-            table: table.clone(),
-            schema: schema.clone(),
-            fingerprint: fingerprint.clone(),
-        }))
+        let (table, fingerprint) = (table.clone(), fingerprint.clone());
+        Ok(Arc::new(TableInput::new(session, None, table, schema.clone(), fingerprint)))
     }
 }
 

@@ -115,8 +115,8 @@ fn rows_of<T: RowType>(session: &Session, stored: Stored) -> Result<TableInput> 
     let Stored { table, checkpoint, .. } = stored;
     let fingerprint =
         Fingerprint::new("rowmark.rows").with_hash("step", checkpoint.identity, &checkpoint.step);
-    let (session, schema, checkpoint) = (session.clone(), schema_of::<T>(table.schema())?, Some(checkpoint));
-    Ok(TableInput { session, checkpoint, table, schema, fingerprint })
+    let schema = schema_of::<T>(table.schema())?;
+    Ok(TableInput::new(session, Some(checkpoint), table, schema, fingerprint))
 }
 
 /// A place in a chain. It has one of `input` and `stored` of its own.

@@ -29,6 +29,9 @@ pub(crate) trait Function<In>: Send + Sync + 'static {
     /// [`apply`](Self::apply) then covers one row.
     const IS_KEYED: bool = false;
 
+    /// Whether it sees nothing of a row but the row itself, so that what tells the input's rows tells what it sees.
+    const IS_OF_THE_ROW: bool = false;
+
     /// Whether each row gives one, if none is filtered out.
     const IS_ONE_TO_ONE: bool = false;
 
@@ -163,6 +166,7 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for Map<U> {
 
     const KIND: &'static str = "map";
     const IS_KEYED: bool = true;
+    const IS_OF_THE_ROW: bool = true;
     const IS_ONE_TO_ONE: bool = true;
 
     fn identity(&self) -> Identity {
@@ -201,6 +205,7 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for MapWith<U> {
 
     const KIND: &'static str = "map_with";
     const IS_KEYED: bool = true;
+    const IS_OF_THE_ROW: bool = true;
     const IS_ONE_TO_ONE: bool = true;
 
     fn identity(&self) -> Identity {
@@ -233,6 +238,7 @@ where
 
     const KIND: &'static str = "flat_map";
     const IS_KEYED: bool = true;
+    const IS_OF_THE_ROW: bool = true;
 
     fn identity(&self) -> Identity {
         self.0.identity()

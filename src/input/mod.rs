@@ -3,7 +3,7 @@
 //! Filters and projections are not steps: they are evaluated on the way, by the worker that reads a row,
 //! so a range of the stored thing's rows is known without evaluating anything and nothing is copied.
 
-use rowmark_hashing::Fingerprint;
+use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 
 use crate::Error;
@@ -49,6 +49,11 @@ pub(crate) trait Input<T>: Send + Sync {
     /// Whether a later process reads the same rows under the same numbers, so that a step over some of them goes on.
     fn is_repeatable(&self) -> bool {
         true
+    }
+
+    /// The digest of all that a function sees of some rows, where it is known without reading them.
+    fn digest(&self, _rows: RowRange) -> Option<ContentHash> {
+        None
     }
 
     /// Begins to read, on the thread that will.

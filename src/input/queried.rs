@@ -42,8 +42,7 @@ impl<T: RowType> QueryStage<T> {
     }
 
     fn stored_input(&self, (checkpoint, table): (Checkpoint, Table)) -> TableInput {
-        let rows = by_content(&self.session, NAME, table, self.schema.clone());
-        TableInput { checkpoint: Some(checkpoint), ..rows }
+        by_content(&self.session, Some(checkpoint), NAME, table, self.schema.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rowmark_hashing::{ContentHash, ContentHasher, Fingerprint};
-use rowmark_metastore::JobId;
+use rowmark_metastore::{Checkpoint, JobId};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
@@ -84,7 +84,7 @@ impl<T: RowType> Spool<T> {
         }
         let State::Stored(stored) = &*state else { return Err(Error::Consumed { name: self.name.clone() }) };
         let (table, schema) = (stored.table.clone(), self.schema.clone());
-        Ok(by_content(&self.session, &self.name, table, schema))
+        Ok(by_content(&self.session, None, &self.name, table, schema))
     }
 
     fn store(&self, rows: Once<T>) -> Result<Spooled> {
@@ -137,7 +137,13 @@ impl<T: RowType> Spool<T> {
 }
 
 /// The rows of a table that are known by their content alone.
-pub(super) fn by_content(session: &Session, name: &str, table: Table, schema: RowSchema) -> TableInput {
+pub(super) fn by_content(
+    session: &Session,
+    checkpoint: Option<Checkpoint>,
+    name: &str,
+    table: Table,
+    schema: RowSchema,
+) -> TableInput {
     let content = table.seal().map(|seal| seal.content_hash).expect("it was finished");
     let shown = format_args!("{name}, {}…, {} rows", content.short(), table.rows_out());
     let fingerprint = Fingerprint::new("rowmark.rows").with_hash("input content", content, shown).with_hash(
@@ -145,5 +151,5 @@ pub(super) fn by_content(session: &Session, name: &str, table: Table, schema: Ro
         schema.content_hash(),
         &schema,
     );
-    TableInput { session: session.clone(), checkpoint: None, table, schema, fingerprint }
+    TableInput::new(session, checkpoint, table, schema, fingerprint)
 }

@@ -1,16 +1,18 @@
 //! Rows that are stored: those of a source, and those of a table.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::RecordBatch;
-use rowmark_hashing::Fingerprint;
+use rowmark_hashing::{ChunkDigest, ContentHash, Fingerprint};
 use rowmark_metastore::{Checkpoint, CheckpointStatus};
 use rowmark_readers::Source;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{Frame, Table};
 
 use super::{Input, Reader, Rows, extend, shown};
+use crate::digests::Digests;
 use crate::error::{CommitError, RowError};
+use crate::function::type_text;
 use crate::session::Session;
 use crate::{Error, store};
 
@@ -78,9 +80,21 @@ pub(crate) struct TableInput {
     pub(crate) table: Table,
     pub(crate) schema: RowSchema,
     pub(crate) fingerprint: Fingerprint,
+    /// Those that are stored with the table, once they are asked for.
+    digests: OnceLock<Digests>,
 }
 
 impl TableInput {
+    pub(crate) fn new(
+        session: &Session,
+        checkpoint: Option<Checkpoint>,
+        table: Table,
+        schema: RowSchema,
+        fingerprint: Fingerprint,
+    ) -> Self {
+        Self { session: session.clone(), checkpoint, table, schema, fingerprint, digests: OnceLock::new() }
+    }
+
     /// Sees to it that the next run computes a damaged table anew instead of meeting the damage again.
     pub(crate) fn distrust(&self, error: &RowError) {
         let RowError::Table(lost) = error else { return };
@@ -108,6 +122,16 @@ impl<T: RowType> Input<T> for TableInput {
 
     fn rows(&self) -> Result<u64, Error> {
         Ok(self.table.rows_out())
+    }
+
+    /// The rows of whole chunks are known by the digests of these.
+    fn digest(&self, rows: RowRange) -> Option<ContentHash> {
+        // What cannot be read is no help, and told when the rows are read.
+        let stored = || Digests::default().with_stored(&self.table).unwrap_or_default();
+        let chunks = self.digests.get_or_init(stored).of_rows(rows)?;
+        let chunks: Vec<_> = chunks.iter().map(ChunkDigest::as_bytes).collect();
+        let context = ("rowmark.rows by chunks", self.schema.content_hash(), type_text::<T>());
+        ContentHash::of(&(context, chunks)).ok()
     }
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {

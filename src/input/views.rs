@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowmark_hashing::Fingerprint;
+use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 
 use super::{Input, Reader, Rows, extend};
@@ -36,12 +36,15 @@ pub(crate) struct FilterInput<T, U> {
     input: Arc<dyn Input<T>>,
     predicate: Arc<U>,
     fingerprint: Fingerprint,
+    /// The identity of the predicate alone.
+    own: ContentHash,
 }
 
 impl<T, U: Udf<T, Output = bool>> FilterInput<T, U> {
     pub(crate) fn new(session: &Session, input: Arc<dyn Input<T>>, predicate: Arc<U>) -> Result<Self, Error> {
         let fingerprint = behind(session, input.fingerprint(), "filter", &*predicate)?;
-        Ok(Self { input, predicate, fingerprint })
+        let own = behind(session, &Fingerprint::new("rowmark.filter"), "filter", &*predicate)?.hash();
+        Ok(Self { input, predicate, fingerprint, own })
     }
 }
 
@@ -64,6 +67,10 @@ impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
 
     fn is_dense(&self) -> bool {
         false
+    }
+
+    fn digest(&self, rows: RowRange) -> Option<ContentHash> {
+        ContentHash::of(&("rowmark.filtered", self.own, self.input.digest(rows)?)).ok()
     }
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
@@ -208,6 +215,14 @@ impl<T> Input<T> for UnionInput<T> {
         self.inputs.iter().all(|input| input.is_dense())
     }
 
+    fn digest(&self, rows: RowRange) -> Option<ContentHash> {
+        let ([first, second], [boundary, _]) = (&self.inputs, self.rows);
+        if rows.end() <= boundary {
+            return first.digest(rows);
+        }
+        second.digest(RowRange::new(rows.start().checked_sub(boundary)?, rows.end() - boundary))
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
         let [first, second] = &self.inputs;
         Ok(Box::new(UnionReader { readers: [first.reader()?, second.reader()?], boundary: self.rows[0] }))
@@ -280,6 +295,11 @@ impl<T> Input<T> for SliceInput<T> {
 
     fn rows(&self) -> Result<u64, Error> {
         Ok(self.range.len())
+    }
+
+    fn digest(&self, rows: RowRange) -> Option<ContentHash> {
+        let start = self.range.start();
+        self.input.digest(RowRange::new(start + rows.start(), start + rows.end()))
     }
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {

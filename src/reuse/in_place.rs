@@ -13,6 +13,7 @@ use crate::error::CommitError;
 
 /// What is known so far of which rows stand where they stood.
 pub(super) struct InPlace<'a> {
+    search: &'a Search<'a>,
     own: Option<Cursor<'a>>,
     nearest: Cursor<'a>,
     /// Of the batch of the nearest donor: the rows that are wanted and stand where they stood.
@@ -32,24 +33,37 @@ pub(super) struct NewApart {
     pub(super) rows: Hashes,
     /// Those that are wanted.
     pub(super) wanted: Option<Sieve>,
-    /// All that is stored.
-    stored: Sieve,
+    /// All that is stored, unless there are few rows to be looked for.
+    pub(super) stored: Option<Sieve>,
 }
 
-impl<'a> InPlace<'a> {
-    pub(super) fn new(search: &'a Search<'a>, outputs: Outputs<'a>) -> Result<Self, CommitError> {
-        let mut stored = Sieve::new();
-        for donor in search.donors {
-            let mut cursor = Cursor::new(donor, Some(search.code));
-            while let Some(batch) = cursor.next_batch()? {
-                batch.rows.iter().filter_map(|row| row.hash).for_each(|hash| stored.insert(hash));
-            }
-            if let Some(damage) = &cursor.damage {
-                search.pass_over(donor, damage);
-            }
+/// All hashes that donors have.
+fn stored(search: &Search<'_>) -> Result<Sieve, CommitError> {
+    let mut stored = Sieve::new();
+    for donor in search.donors {
+        let mut cursor = Cursor::new(donor, Some(search.code));
+        while let Some(batch) = cursor.next_batch()? {
+            batch.rows.iter().filter_map(|row| row.hash).for_each(|hash| stored.insert(hash));
         }
+        cursor.tell_of_damage(search);
+    }
+    Ok(stored)
+}
+
+/// New rows that are not worth a look at all hashes before them.
+const FEW_ROWS: u64 = 65_536;
+
+impl<'a> InPlace<'a> {
+    /// Begins a comparison for which so many rows are read.
+    pub(super) fn new(
+        search: &'a Search<'a>,
+        outputs: Outputs<'a>,
+        rows_read: u64,
+    ) -> Result<Self, CommitError> {
+        let stored = if rows_read > FEW_ROWS { Some(stored(search)?) } else { None };
         let nearest = search.donors.first().expect("there is a donor at least");
         Ok(Self {
+            search,
             own: search.own.map(|own| Cursor::new(own, None)),
             nearest: Cursor::new(nearest, Some(search.code)),
             same: Vec::new(),
@@ -76,6 +90,14 @@ impl<'a> InPlace<'a> {
             let row = own.and_then(|own| own.hash).map_or(NewRow::Unknown, NewRow::Hashed);
             self.row(number, row, false)?;
         }
+        Ok(())
+    }
+
+    /// Takes the rows of a batch of the nearest donor, which are the same.
+    pub(super) fn keep(&mut self, frame: Frame) -> Result<(), CommitError> {
+        self.settle_batch()?;
+        self.kept.push(frame);
+        (frame.range().start()..frame.range().end()).for_each(|row| self.rows.insert(row));
         Ok(())
     }
 
@@ -111,13 +133,16 @@ impl<'a> InPlace<'a> {
     /// Tells that all rows have come.
     pub(super) fn end(mut self) -> Result<Self, CommitError> {
         self.settle_batch()?;
+        if self.apart.stored.is_none() {
+            self.nearest.tell_of_damage(self.search);
+        }
         Ok(self)
     }
 }
 
 impl NewApart {
     fn add(&mut self, hash: RowHash, number: u64, is_wanted: bool) -> Result<(), CommitError> {
-        if !self.stored.contains(hash) {
+        if self.stored.as_ref().is_some_and(|stored| !stored.contains(hash)) {
             return Ok(()); // a new row
         }
         if is_wanted {

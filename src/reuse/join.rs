@@ -45,7 +45,11 @@ impl Apart {
         let mut cursors: Vec<Cursor<'_>> =
             search.donors.iter().map(|donor| Cursor::new(donor, Some(search.code))).collect();
         let ends = search.donors.iter().filter_map(|donor| donor.table.processed().span());
+        let is_alone = search.donors.len() == 1;
         for row in 0..ends.map(RowRange::end).max().unwrap_or(0) {
+            if is_alone && in_place.contains(row) {
+                continue; // it is the one that stands there, and there is no other
+            }
             let (mut mark, mut nearest) = (0, None);
             for (donor, cursor) in cursors.iter_mut().enumerate() {
                 let hash = cursor.at(row)?.and_then(|old| old.hash);
@@ -63,6 +67,10 @@ impl Apart {
             if let Some(hash) = nearest.filter(|hash| mark != 0 && wanted.contains(*hash)) {
                 apart.settled.add(hash, row, mark)?;
             }
+        }
+        if new.stored.is_none() {
+            // Of the nearest it was told when rows were compared in place.
+            cursors[1..].iter().for_each(|cursor| cursor.tell_of_damage(search));
         }
         Ok(Some(apart))
     }

@@ -174,9 +174,19 @@ impl<'a> Cursor<'a> {
         Ok(None)
     }
 
+    /// Says that some of the donor's rows are of no use.
+    fn tell_of_damage(&self, search: &Search<'_>) {
+        if let Some(damage) = &self.damage {
+            search.pass_over(self.donor, damage);
+        }
+    }
+
     /// An input row, if it is known; rows are asked for in their order.
     fn at(&mut self, row: u64) -> Result<Option<InputRow>, CommitError> {
         while self.batch.as_ref().is_none_or(|batch| batch.frame.range().end() <= row) {
+            // What lies before it is not read.
+            let frames = self.donor.table.frames();
+            self.next = self.next.max(frames.partition_point(|frame| frame.range().end() <= row));
             self.batch = self.next_batch()?;
             if self.batch.is_none() {
                 return Ok(None);

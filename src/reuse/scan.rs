@@ -5,19 +5,20 @@ use std::ops::Range;
 
 use rowmark_executor as executor;
 use rowmark_executor::{Computed, OnError, Retry, Sink, Task};
-use rowmark_rows::{RowRange, RowSchema, RowType};
+use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
+use rowmark_warehouse::Frame;
 
 use super::in_place::InPlace;
 use super::join::Apart;
 use super::outputs::Outputs;
 use super::pairs::Pairs;
-use super::{Matches, NewRow, Search};
-use crate::Result;
+use super::{Donor, Matches, NewRow, Search};
 use crate::error::{CommitError, RowError};
 use crate::function::{Function, Hasher, Items};
 use crate::input::{Input, Reader, Rows};
 use crate::poison::{Notes, WorkerNote};
 use crate::step::in_order::InOrder;
+use crate::{Result, store};
 
 /// Finds what donors have for the rows of an input; `schema` is that of the outputs.
 pub(crate) fn find<In: RowType, F: Function<In>>(
@@ -26,12 +27,16 @@ pub(crate) fn find<In: RowType, F: Function<In>>(
     function: &F,
     schema: &RowSchema,
 ) -> Result<Matches> {
-    let in_place = InPlace::new(search, Outputs::new(search, schema)?)?;
-    let read = search.read();
+    let unchanged = if F::IS_OF_THE_ROW { unchanged(search, input)? } else { Vec::new() };
+    let kept: RowRanges = unchanged.iter().map(Frame::range).collect();
+    let read: RowRanges = search.read().iter().flat_map(|range| kept.missing_in(range)).collect();
+    let in_place = InPlace::new(search, Outputs::new(search, schema)?, read.rows())?;
     let mut sink = InOrderSink { in_order: InOrder::new(), in_place };
-    for gap in &read.missing_in(RowRange::new(0, search.rows_in)) {
+    let settled: RowRanges = read.iter().chain(kept.iter()).collect();
+    for gap in &settled.missing_in(RowRange::new(0, search.rows_in)) {
         sink.in_order.push(gap, Part::NotRead(gap));
     }
+    unchanged.into_iter().for_each(|frame| sink.in_order.push(frame.range(), Part::Unchanged(frame)));
     sink.drain()?;
     let task = HashTask { input, function, notes: search.notes };
     let options = search.workers.options_in_bulk().retry(Retry::default());
@@ -51,6 +56,27 @@ pub(crate) fn find<In: RowType, F: Function<In>>(
     let most_of =
         (0..rows.len()).filter(|donor| rows[*donor] > 0).max_by_key(|donor| (rows[*donor], Reverse(*donor)));
     Ok(Matches { kept, found, most_of })
+}
+
+/// The batches of the nearest donor whose input rows are known to be the same without a look at them.
+fn unchanged<In>(search: &Search<'_>, input: &dyn Input<In>) -> Result<Vec<Frame>> {
+    let Donor { table, .. } = &search.donors[0];
+    let mut unchanged = Vec::new();
+    for frame in table.frames() {
+        let range = frame.range();
+        let is_wanted = frame.code() == search.code
+            && range.end() <= search.rows_in
+            && search.missing.missing_in(range).is_empty();
+        let Some(now) = is_wanted.then(|| input.digest(range)).flatten() else { continue };
+        match table.digests(frame) {
+            Ok(Some(then)) if then.inputs == Some(now) => unchanged.push(*frame),
+            Ok(_) => {}
+            // Its rows are looked at, and this is told then.
+            Err(error) if store::is_lost(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(unchanged)
 }
 
 /// What the workers do.
@@ -116,6 +142,8 @@ struct InOrderSink<'a> {
 enum Part {
     Read(RowRange, Vec<NewRow>),
     NotRead(RowRange),
+    /// The input rows of a batch of the nearest donor.
+    Unchanged(Frame),
 }
 
 impl InOrderSink<'_> {
@@ -124,6 +152,7 @@ impl InOrderSink<'_> {
             match part {
                 Part::Read(range, rows) => self.in_place.take(range, &rows)?,
                 Part::NotRead(range) => self.in_place.pass(range)?,
+                Part::Unchanged(frame) => self.in_place.keep(frame)?,
             }
         }
         Ok(())

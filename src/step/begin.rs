@@ -23,21 +23,25 @@ impl StepRun<'_> {
         if self.session.settings().mixed_code == MixedCode::Fail && !is_pure {
             return Err(Error::MixedCode { step: self.step.name.to_owned() });
         }
-        if *from != mine {
+        let record = self.provenance(self.partial_checkpoint(store::codes(table)))?;
+        let writer = if *from == mine {
+            let mut writer = warehouse.resume(&mine)?;
+            writer.set_record(&record)?;
+            writer
+        } else {
             warehouse.drop(&mine)?;
             metastore.get_or_create_checkpoint(self.partial_checkpoint(store::codes(table)))?;
             if is_other_job {
                 self.take_over_failures(&failures::table_name(checkpoint.job, self.hash_partial))?;
             }
-            if self.leaves_out_rows(table) {
-                self.copy_own_rows(table)?;
+            let writer = if self.leaves_out_rows(table) {
+                self.copy_own_rows(table, &record)?
             } else {
-                warehouse.copy_unsealed(from, &mine)?;
-            }
+                warehouse.resume_copy(table, &mine, &record)?
+            };
             self.remove_superseded()?;
-        }
-        let mut writer = warehouse.resume(&mine)?;
-        writer.set_record(&self.provenance(self.partial_checkpoint(store::codes(table)))?)?;
+            writer
+        };
         let from = is_other_job.then_some(checkpoint.job);
         // Rows of other code are told as such.
         let other_build = is_pure && self.tell_of_another_build(from)?;
@@ -65,14 +69,13 @@ impl StepRun<'_> {
     }
 
     /// Makes the table of this job's progress from the batches of another that this code made.
-    fn copy_own_rows(&self, table: &Table) -> Result<()> {
-        let warehouse = self.session.warehouse();
-        let record = self.provenance(self.partial_checkpoint(Vec::new()))?;
-        let mut writer = warehouse.create(&self.partial_table(), self.step.schema, &record)?;
+    fn copy_own_rows(&self, table: &Table, record: &[u8]) -> Result<Box<dyn TableWriter>> {
+        let mut writer = self.create(record)?;
         for frame in table.frames().iter().filter(|frame| frame.code().hash() == self.code) {
             writer.append(frame.range(), frame.code(), &table.read(frame)?)?;
         }
-        Ok(writer.commit()?)
+        writer.commit()?;
+        Ok(writer)
     }
 
     /// Links what an ancestor recorded of failed rows. If that is damaged, the rows are tried again.
@@ -110,11 +113,16 @@ impl StepRun<'_> {
         warehouse.drop(&self.failures_table())?;
         metastore.remove_checkpoint(self.job.id, self.hash_partial, CheckpointKind::Partial)?;
         let checkpoint = metastore.get_or_create_checkpoint(self.partial_checkpoint(Vec::new()))?;
-        let record = self.provenance(checkpoint)?;
+        self.create(&self.provenance(checkpoint)?)
+    }
+
+    /// An empty table of this job's progress.
+    pub(super) fn create(&self, record: &[u8]) -> Result<Box<dyn TableWriter>> {
+        let (warehouse, table) = (self.session.warehouse(), self.partial_table());
         Ok(if self.step.work.is_keyed() && self.session.settings().row_reuse {
-            warehouse.create_with_inputs(&table, self.step.schema, &record)?
+            warehouse.create_with_inputs(&table, self.step.schema, record)?
         } else {
-            warehouse.create(&table, self.step.schema, &record)?
+            warehouse.create(&table, self.step.schema, record)?
         })
     }
 }

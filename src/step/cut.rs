@@ -7,10 +7,10 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
-use super::digests::Digests;
 use super::in_order::InOrder;
 use super::rows::Batch;
 use super::work::{Computation, Gather, Work, hash_rows};
+use crate::digests::Digests;
 use crate::error::{CommitError, RowError};
 use crate::input::{Input, Reader};
 use crate::{Error, Result};
@@ -60,7 +60,7 @@ impl<T: RowType> Work for CutWork<'_, T> {
         Ok(cut.rows_out)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+    fn hash_rows(&self, table: &Table, step: &str, digests: Digests) -> Result<ContentHash> {
         hash_rows::<T>(table, self.schema, step, digests)
     }
 }

@@ -7,8 +7,8 @@ use rowmark_warehouse::Error::TableMissing;
 use rowmark_warehouse::{CodeId, Seal, Table, TableName, TableWriter, UdfTable};
 
 use super::StepRun;
-use super::digests::Digests;
 use super::failures::Failures;
+use crate::digests::Digests;
 use crate::explain::change;
 use crate::provenance::Provenance;
 use crate::session::now;
@@ -23,7 +23,7 @@ impl StepRun<'_> {
         failures: Failures,
         rows_in: u64,
         rows_numbered: u64,
-        digests: &Digests,
+        digests: Digests,
     ) -> Result<(Table, Checkpoint)> {
         let (metastore, warehouse) = (self.session.metastore(), self.session.warehouse());
         let partial = self.partial_table();

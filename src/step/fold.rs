@@ -14,9 +14,9 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType, row_bytes};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
-use super::digests::Digests;
 use super::rows::Batch;
 use super::work::{Computation, Gather, Work};
+use crate::digests::Digests;
 use crate::error::{CommitError, RowError};
 use crate::input::{Input, Reader, Rows, StoredRows};
 use crate::udf::FoldUdf;
@@ -76,7 +76,7 @@ impl<S: RowType + Clone, T: RowType, U: FoldUdf<S, T>> Work for FoldWork<'_, S, 
         Ok(table.scan_rows(last_row(table)).next().transpose()?)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str, _: &Digests) -> Result<ContentHash> {
+    fn hash_rows(&self, table: &Table, step: &str, _: Digests) -> Result<ContentHash> {
         // Which states were saved on the way is a matter of time; the last one is the result.
         Ok(ContentHash::of(&read_state::<S>(table, self.schema, step)?)?)
     }

@@ -7,10 +7,10 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Table, TableWriter};
 
-use super::digests::Digests;
 use super::in_order::InOrder;
 use super::work::{Computation, Gather, Work, hash_rows};
 use crate::Result;
+use crate::digests::Digests;
 use crate::error::{CommitError, RowError};
 use crate::group::GroupRow;
 use crate::input::{Input, Reader};
@@ -49,7 +49,7 @@ impl<T: RowType, U: Udf<T, Output: SortKey>> Work for GroupsWork<'_, T, U> {
         Ok(joined.rows_out)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+    fn hash_rows(&self, table: &Table, step: &str, digests: Digests) -> Result<ContentHash> {
         hash_rows::<GroupRow<U::Output>>(table, self.schema, step, digests)
     }
 }

@@ -13,6 +13,7 @@ use rowmark_metastore::{Checkpoint, CheckpointKind, EventKind, Job, JobId};
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 use rowmark_warehouse::{CodeId, Table, TableName, TableWriter, UdfTable};
 
+use crate::digests::Digests;
 use crate::input::extend;
 use crate::poison::Notes;
 use crate::report::{Decision, StepReport};
@@ -22,7 +23,7 @@ use crate::{Error, Result, store};
 
 mod begin;
 pub(crate) mod cut;
-mod digests;
+pub(crate) mod digesting;
 mod donors;
 pub(crate) mod failures;
 mod finish;
@@ -35,7 +36,6 @@ pub(crate) mod rows;
 pub(crate) mod sorted;
 pub(crate) mod work;
 
-use digests::Digests;
 use donors::INPUT;
 use failures::{FailedRow, Failures};
 pub use plan::StepPlan;
@@ -328,8 +328,7 @@ impl StepRun<'_> {
             Decision::Continued => EventKind::Continue,
             _ => EventKind::Run,
         };
-        match outcome
-            .and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered, &digests))
+        match outcome.and_then(|rows_numbered| self.finish(writer, failures, rows_in, rows_numbered, digests))
         {
             Ok((table, checkpoint)) => {
                 report.codes.clone_from(&checkpoint.codes);

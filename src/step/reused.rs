@@ -6,7 +6,7 @@ use rowmark_executor::Progress;
 use rowmark_metastore::JobId;
 use rowmark_rows::{RowRange, RowRanges};
 use rowmark_warehouse::Error::BeingWritten;
-use rowmark_warehouse::{CodeId, Frame, Table, TableName, TableWriter, UdfTable};
+use rowmark_warehouse::{BatchDigests, CodeId, Frame, Table, TableWriter};
 
 use super::work::Workers;
 use super::{Begun, StepRun};
@@ -79,33 +79,19 @@ impl StepRun<'_> {
         matches
     }
 
-    /// Puts the whole of another table in the place of the new one, if it still is what was compared.
+    /// Puts the whole of another table in the place of the new one.
     fn link(&self, writer: Box<dyn TableWriter>, nearest: &Table) -> Result<Box<dyn TableWriter>> {
         let (warehouse, mine) = (self.session.warehouse(), self.partial_table());
-        let record = self.provenance(self.partial_checkpoint(store::codes(nearest)))?;
-        // It has no name under which a later run would trust its rows before they are known to be those.
-        let scratch = TableName::udf(*self.job.id.as_uuid(), self.hash_output, UdfTable::Partition);
-        warehouse.drop(&scratch)?;
-        let linked =
-            warehouse.copy_unsealed(nearest.name(), &scratch).and_then(|()| warehouse.open_table(&scratch));
-        match linked {
-            Ok(Some(linked)) if linked.frames() == nearest.frames() => {
-                drop(writer);
-                warehouse.drop(&mine)?;
-                warehouse.rename(&scratch, &mine)?;
-                let mut writer = warehouse.resume(&mine)?;
-                writer.set_record(&record)?;
-                return Ok(writer);
-            }
-            // It was written on since.
-            Ok(_) => {}
+        let record = |codes| self.provenance(self.partial_checkpoint(codes));
+        drop(writer);
+        warehouse.drop(&mine)?;
+        match warehouse.resume_copy(nearest, &mine, &record(store::codes(nearest))?) {
             Err(error) if store::is_lost(&error) || matches!(error, BeingWritten { .. }) => {
                 self.session.warn(self.step.name, format!("rows are not taken over as a whole: {error}"))?;
+                self.create(&record(Vec::new())?)
             }
-            Err(error) => return Err(error.into()),
+            linked => Ok(linked?),
         }
-        warehouse.drop(&scratch)?;
-        Ok(writer)
     }
 
     /// Appends batches of another table that are not there. One that is damaged is left out.
@@ -121,10 +107,13 @@ impl StepRun<'_> {
             if is_there(&*writer, frame.range()) {
                 continue;
             }
-            let read = nearest.read(frame).and_then(|rows| Ok((rows, nearest.inputs(frame)?)));
+            let read = nearest
+                .read(frame)
+                .and_then(|rows| Ok((rows, nearest.inputs(frame)?.zip(nearest.digests(frame)?))));
             match read {
-                Ok((rows, Some(inputs))) => {
-                    writer.append_with_inputs(frame.range(), frame.code(), &rows, &inputs)?;
+                Ok((rows, Some((inputs, digests)))) => {
+                    let digests = BatchDigests { inputs: self.step.work.digest(frame.range()), ..digests };
+                    writer.append_with_inputs(frame.range(), frame.code(), &rows, &inputs, &digests)?;
                 }
                 Ok((_, None)) => {}
                 Err(error) if store::is_lost(&error) => {

@@ -9,12 +9,13 @@ use rowmark_executor as executor;
 use rowmark_executor::{Computed, OnError, Progress, Sink, Task};
 use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
-use rowmark_warehouse::{CodeId, InputRow, Table, TableWriter};
+use rowmark_warehouse::{BatchDigests, CodeId, InputRow, Table, TableWriter};
 
-use super::digests::{Digesting, Digests};
+use super::digesting::Digesting;
 use super::failures::{FailedRow, Failures};
 use super::work::{Computation, Work, hash_rows};
 use crate::Result;
+use crate::digests::Digests;
 use crate::error::{CommitError, RowError, text_of};
 use crate::function::{Function, Hasher, Items, Outputs};
 use crate::input::{Input, Reader, Rows};
@@ -80,6 +81,10 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
         F::IS_KEYED && self.input.is_repeatable() && self.input.is_as_stored()
     }
 
+    fn digest(&self, rows: RowRange) -> Option<ContentHash> {
+        if F::IS_OF_THE_ROW { self.input.digest(rows) } else { None }
+    }
+
     fn find(&self, search: &Search<'_>) -> Result<Matches> {
         find(search, self.input, self.function, self.schema)
     }
@@ -89,7 +94,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
         catch_unwind(AssertUnwindSafe(|| self.input.shown(row))).ok()?
     }
 
-    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+    fn hash_rows(&self, table: &Table, step: &str, digests: Digests) -> Result<ContentHash> {
         hash_rows::<F::Out>(table, self.schema, step, digests)
     }
 }
@@ -152,6 +157,7 @@ struct KnownBatch {
     batch: Batch,
     /// The input rows, where they are known by their content.
     inputs: Option<Vec<InputRow>>,
+    digests: BatchDigests,
     /// The number of rows that were not computed but found.
     rows_found: u64,
 }
@@ -255,14 +261,16 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
         rows.into_iter().for_each(|given| outputs.extend(given.outputs));
         let encoded = schema.encode(&outputs)?;
         // What was found was read back before.
-        if computed
+        let chunks = if computed
             .map_or(Ok(true), |row| is_read_back_alike(&outputs[row], &encoded.slice(row, 1), schema))?
         {
-            self.digesting.add(range, outputs, encoded.get_array_memory_size() as u64);
+            self.digesting.add(range, outputs, encoded.get_array_memory_size() as u64)
         } else {
             self.digesting.add_unknown(range, encoded.num_rows() as u64);
-        }
-        Ok(KnownBatch { batch: Batch { range, rows: encoded }, inputs, rows_found })
+            BatchDigests::default()
+        };
+        let digests = BatchDigests { inputs: self.work.digest(range), ..chunks };
+        Ok(KnownBatch { batch: Batch { range, rows: encoded }, inputs, digests, rows_found })
     }
 
     fn row_bytes(&self, given: &Self::Row) -> u64 {
@@ -314,9 +322,9 @@ impl<In: RowType, Out: RowType> Sink for TableSink<'_, In, Out> {
     fn append(&mut self, batch: KnownBatch) -> Result<u64, CommitError> {
         // The rows were read before this moment; if the source is still the same, they are its rows.
         self.input.verify()?;
-        let KnownBatch { batch: Batch { range, rows }, inputs, rows_found } = batch;
+        let KnownBatch { batch: Batch { range, rows }, inputs, digests, rows_found } = batch;
         match &inputs {
-            Some(inputs) => self.writer.append_with_inputs(range, self.code, &rows, inputs)?,
+            Some(inputs) => self.writer.append_with_inputs(range, self.code, &rows, inputs, &digests)?,
             None => self.writer.append(range, self.code, &rows)?,
         }
         self.progress.add_found(rows_found);

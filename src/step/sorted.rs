@@ -9,9 +9,9 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowSchema, RowType};
 use rowmark_warehouse::Table;
 
-use super::digests::Digests;
 use super::work::{Computation, Gather, Work, hash_rows};
 use crate::Result;
+use crate::digests::Digests;
 use crate::error::{CommitError, RowError};
 use crate::input::{Input, Reader};
 use crate::sort::{Chunk, SortKey, Sorted, Sorter};
@@ -38,7 +38,7 @@ impl<T: RowType, U: Udf<T, Output: SortKey>> Work for SortWork<'_, T, U> {
         at.store(sort(&task, at)?)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+    fn hash_rows(&self, table: &Table, step: &str, digests: Digests) -> Result<ContentHash> {
         hash_rows::<T>(table, self.schema, step, digests)
     }
 }
@@ -83,7 +83,7 @@ impl<T: RowType> Work for DistinctWork<'_, T> {
         at.store(by_number.finish()?)
     }
 
-    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash> {
+    fn hash_rows(&self, table: &Table, step: &str, digests: Digests) -> Result<ContentHash> {
         hash_rows::<T>(table, self.schema, step, digests)
     }
 }

@@ -12,8 +12,8 @@ use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
 use rowmark_warehouse::{CodeId, Frame, Table, TableWriter};
 use uuid::Uuid;
 
-use super::digests::{Digests, Part};
 use super::failures::Failures;
+use crate::digests::{Digests, Part};
 use crate::error::{CommitError, RowError};
 use crate::input::{DECODED_ROWS_MAX, row_ends};
 use crate::poison::Notes;
@@ -54,6 +54,11 @@ pub(crate) trait Work {
         false
     }
 
+    /// The digest of input rows, where it is known without reading them.
+    fn digest(&self, _rows: RowRange) -> Option<ContentHash> {
+        None
+    }
+
     /// Finds rows that were done over another input.
     fn find(&self, _search: &Search<'_>) -> Result<Matches> {
         Ok(Matches::default())
@@ -70,7 +75,7 @@ pub(crate) trait Work {
     }
 
     /// The content hash of the rows that come out; those of which `digests` tells are not read.
-    fn hash_rows(&self, table: &Table, step: &str, digests: &Digests) -> Result<ContentHash>;
+    fn hash_rows(&self, table: &Table, step: &str, digests: Digests) -> Result<ContentHash>;
 }
 
 /// Where and how a step is computed.
@@ -201,12 +206,13 @@ impl<G: Gather> Sink for Gathered<'_, G> {
     }
 }
 
-/// The content hash of a table's rows, in their order; those that have no digest are read back, on all cores.
+/// The content hash of a table's rows, in their order; those of which neither `digests` nor the table tell are read back,
+/// on all cores.
 pub(crate) fn hash_rows<T: RowType>(
     table: &Table,
     schema: &RowSchema,
     step: &str,
-    digests: &Digests,
+    digests: Digests,
 ) -> Result<ContentHash> {
     let decode = |piece: &Piece| -> Result<Vec<T>, RowError> {
         Ok(match piece {
@@ -218,6 +224,7 @@ pub(crate) fn hash_rows<T: RowType>(
     };
     let not_read = |source| Error::ReadBack { step: step.to_owned(), source: Box::new(source) };
     let ends = row_ends(table);
+    let digests = digests.with_stored(table)?;
     let mut hasher = ContentHasher::new();
     for part in digests.parts(table.rows_out()) {
         let rows = match part {

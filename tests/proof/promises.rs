@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use rowmark::hashing::ContentHash;
 use rowmark::rows::{RowRange, RowRanges, RowSchema};
 use rowmark::warehouse::{
-    CodeId, Error, Frame, InputRow, Seal, Table, TableFilter, TableName, TableWriter, Warehouse,
+    BatchDigests, CodeId, Error, Frame, InputRow, Seal, Table, TableFilter, TableName, TableWriter, Warehouse,
 };
 
 /// The rows that were committed, by the hash in the names of their tables; it outlives the processes.
@@ -72,8 +72,13 @@ impl<W: Warehouse> Warehouse for Promising<W> {
         self.warehouse.copy_with_record(from, to, record)
     }
 
-    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
-        self.warehouse.copy_unsealed(from, to)
+    fn resume_copy(
+        &self,
+        from: &Table,
+        to: &TableName,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        Ok(self.writer(self.warehouse.resume_copy(from, to, record)?))
     }
 
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
@@ -146,8 +151,9 @@ impl TableWriter for Writer {
         code: CodeId,
         batch: &RecordBatch,
         inputs: &[InputRow],
+        digests: &BatchDigests,
     ) -> Result<(), Error> {
-        self.writer.append_with_inputs(range, code, batch, inputs)
+        self.writer.append_with_inputs(range, code, batch, inputs, digests)
     }
 
     fn commit(&mut self) -> Result<(), Error> {

@@ -45,8 +45,13 @@ impl Warehouse for RenamesLater {
     fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error> {
         self.tables.copy_with_record(from, to, record)
     }
-    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
-        self.tables.copy_unsealed(from, to)
+    fn resume_copy(
+        &self,
+        from: &Table,
+        to: &TableName,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        self.tables.resume_copy(from, to, record)
     }
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
         self.tables.drop(name)

@@ -19,7 +19,7 @@ pub use code_id::CodeId;
 pub use compression::Compression;
 pub use error::{Damage, Error};
 pub use file::{BATCH_BYTES_MAX, DroppedTail, FileWarehouse, RECORD_BYTES_MAX};
-pub use inputs::InputRow;
+pub use inputs::{BatchDigests, InputRow};
 pub use memory::MemoryWarehouse;
 pub use name::{DATASET_NAME_BYTES_MAX, DatasetName, TableFilter, TableName, UdfTable};
 pub use rows::{Rows, insert_rows};

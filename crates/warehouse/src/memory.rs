@@ -10,11 +10,11 @@ use std::time::SystemTime;
 use arrow_array::RecordBatch;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
-use crate::inputs::assert_inputs;
+use crate::inputs::assert_told;
 use crate::writer::{check_batch, check_complete, check_record};
 use crate::{
-    Batches, CodeId, Contents, Error, Frame, InputRow, Seal, Table, TableFilter, TableName, TableWriter,
-    Warehouse,
+    BatchDigests, Batches, CodeId, Contents, Error, Frame, InputRow, Seal, Table, TableFilter, TableName,
+    TableWriter, Warehouse,
 };
 
 /// Tables in memory; clones share them.
@@ -51,7 +51,7 @@ struct MemoryBatches(BTreeMap<u64, MemoryBatch>);
 struct MemoryBatch {
     frame: Frame,
     rows: RecordBatch,
-    inputs: Option<Vec<InputRow>>,
+    told: Option<(Vec<InputRow>, BatchDigests)>,
 }
 
 impl Batches for MemoryBatches {
@@ -60,7 +60,11 @@ impl Batches for MemoryBatches {
     }
 
     fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error> {
-        Ok(self.0[&frame.range().start()].inputs.clone())
+        Ok(self.0[&frame.range().start()].told.as_ref().map(|(inputs, _)| inputs.clone()))
+    }
+
+    fn digests(&self, frame: &Frame) -> Result<Option<BatchDigests>, Error> {
+        Ok(self.0[&frame.range().start()].told.as_ref().map(|(_, digests)| digests.clone()))
     }
 }
 
@@ -185,12 +189,22 @@ impl Warehouse for MemoryWarehouse {
         Ok(())
     }
 
-    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
+    fn resume_copy(
+        &self,
+        from: &Table,
+        to: &TableName,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        check_record(to, record)?;
+        let batches = from.batches().downcast_ref::<MemoryBatches>();
+        let batches = batches.expect("a table is gone on with in the store that it is in").clone();
         let mut tables = self.lock();
-        let mut table = Self::take_over(&tables, from, to)?;
-        table.seal = None;
+        let table = Self::take_over(&tables, from.name(), to)?;
+        let (seal, record) = (None, record.to_vec());
+        let table = MemoryTable { seal, record, batches, is_being_written: true, ..table };
+        let writer = self.writer(to, &table);
         tables.insert(to.clone(), table);
-        Ok(())
+        Ok(writer)
     }
 
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
@@ -246,11 +260,11 @@ impl MemoryWriter {
         range: RowRange,
         code: CodeId,
         batch: &RecordBatch,
-        inputs: Option<Vec<InputRow>>,
+        told: Option<(Vec<InputRow>, BatchDigests)>,
     ) -> Result<(), Error> {
         check_batch(self, range, batch)?;
         let frame = Frame::new(range, batch.num_rows() as u64, code);
-        self.appended.0.insert(range.start(), MemoryBatch { frame, rows: batch.clone(), inputs });
+        self.appended.0.insert(range.start(), MemoryBatch { frame, rows: batch.clone(), told });
         self.frames.push(frame);
         self.processed.insert(range);
         self.rows_out += frame.rows();
@@ -294,9 +308,10 @@ impl TableWriter for MemoryWriter {
         code: CodeId,
         batch: &RecordBatch,
         inputs: &[InputRow],
+        digests: &BatchDigests,
     ) -> Result<(), Error> {
-        assert_inputs(range, batch.num_rows(), inputs);
-        self.append_batch(range, code, batch, Some(inputs.to_vec()))
+        assert_told(range, batch.num_rows(), inputs, digests);
+        self.append_batch(range, code, batch, Some((inputs.to_vec(), digests.clone())))
     }
 
     fn commit(&mut self) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 //! A [`Table`] is a snapshot, whichever store it comes from: it can be read on while the table is written, renamed
 //! or dropped. Any number of threads may read one at once.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use rowmark_hashing::ContentHash;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
 use crate::scan::Scan;
-use crate::{CodeId, DroppedTail, Error, InputRow, TableName};
+use crate::{BatchDigests, CodeId, DroppedTail, Error, InputRow, TableName};
 
 /// A table, to be read; cheap to clone.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ pub struct Contents {
 }
 
 /// Where the batches of an open table are read from.
-pub trait Batches: Debug + Send + Sync {
+pub trait Batches: Any + Debug + Send + Sync {
     /// Reads one of the batches that the table was opened with.
     ///
     /// # Errors
@@ -54,6 +55,13 @@ pub trait Batches: Debug + Send + Sync {
     ///
     /// As [`read`](Self::read).
     fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error>;
+
+    /// Reads the digests that were stored with a batch, if they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    fn digests(&self, frame: &Frame) -> Result<Option<BatchDigests>, Error>;
 }
 
 #[derive(Debug)]
@@ -244,6 +252,26 @@ impl Table {
     pub fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error> {
         self.assert_ours(frame);
         self.index.contents.batches.inputs(frame)
+    }
+
+    /// Reads the digests that were stored with a batch; `None` where the batch was
+    /// [appended](crate::TableWriter::append_with_inputs) without. Neither the batch nor its input rows are read.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    ///
+    /// When the frame is one of another table.
+    pub fn digests(&self, frame: &Frame) -> Result<Option<BatchDigests>, Error> {
+        self.assert_ours(frame);
+        self.index.contents.batches.digests(frame)
+    }
+
+    /// Where the rows are, for the store that they are in.
+    pub(crate) fn batches(&self) -> &dyn Any {
+        &*self.index.contents.batches
     }
 
     fn assert_ours(&self, frame: &Frame) {

@@ -118,13 +118,22 @@ pub trait Warehouse: Debug + Send + Sync {
     /// footer is.
     fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error>;
 
-    /// Makes a second table of the same rows that is not sealed, whether the first is or not: so that rows that
-    /// failed can be computed after all.
+    /// Makes a second table of the rows of an open one, sealed or not, under a record of its own, and goes on with it: so
+    /// that rows that are done elsewhere, or failed, can be gone on from.
+    ///
+    /// What was verified when `from` was opened is not verified again: of a table that is sealed nothing is, until it is
+    /// read. The table that was opened is to be there still, under its name. It takes time in proportion to the table's
+    /// segments, where files can be linked.
     ///
     /// # Errors
     ///
-    /// As [`Warehouse::copy`].
-    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error>;
+    /// As [`Warehouse::copy`]; also [`Error::TooLarge`], and [`Error::Damaged`] when the table has become shorter.
+    ///
+    /// # Panics
+    ///
+    /// When `from` is a table of another store.
+    fn resume_copy(&self, from: &Table, to: &TableName, record: &[u8])
+    -> Result<Box<dyn TableWriter>, Error>;
 
     /// Removes a table, if it exists; answers whether it did.
     ///

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use arrow_array::RecordBatch;
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
-use crate::{CodeId, Error, Frame, InputRow, RECORD_BYTES_MAX, Seal, Table, TableName};
+use crate::{BatchDigests, CodeId, Error, Frame, InputRow, RECORD_BYTES_MAX, Seal, Table, TableName};
 
 /// The one writer of a table; made by [`Warehouse::create`](crate::Warehouse::create) and
 /// [`Warehouse::resume`](crate::Warehouse::resume).
@@ -41,7 +41,7 @@ pub trait TableWriter: Debug + Send {
     fn append(&mut self, range: RowRange, code: CodeId, batch: &RecordBatch) -> Result<(), Error>;
 
     /// Adds a batch as [`append`](Self::append) does, and what is known of its input rows: one for each row of
-    /// `range`, in order. [`Table::inputs`] reads them.
+    /// `range`, in order; and digests, as far as there are any. [`Table::inputs`] and [`Table::digests`] read them.
     ///
     /// # Errors
     ///
@@ -49,13 +49,14 @@ pub trait TableWriter: Debug + Send {
     ///
     /// # Panics
     ///
-    /// When there are more or fewer inputs than rows in `range`, or other outputs than rows in `batch`.
+    /// When there are more or fewer inputs than rows in `range`, other outputs than rows in `batch`, or digests of more.
     fn append_with_inputs(
         &mut self,
         range: RowRange,
         code: CodeId,
         batch: &RecordBatch,
         inputs: &[InputRow],
+        digests: &BatchDigests,
     ) -> Result<(), Error>;
 
     /// Sees to it that what was appended becomes durable soon, and need not wait for it: the next

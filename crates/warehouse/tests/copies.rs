@@ -140,8 +140,8 @@ fn a_sealed_table_with_failed_rows_is_gone_on_with_in_a_copy() {
     let holes = Seal { failed: range(4, 6).into(), ..seal(6) };
     warehouse.resume(&from).unwrap().seal(holes).unwrap();
 
-    warehouse.copy_unsealed(&from, &to).unwrap();
-    let mut writer = warehouse.resume(&to).unwrap();
+    let table = warehouse.open_table(&from).unwrap().unwrap();
+    let mut writer = warehouse.resume_copy(&table, &to, b"record").unwrap();
     assert_eq!(writer.processed().to_string(), "0..4");
     writer.append(range(4, 6), code(2), &batch_of(range(4, 6))).unwrap();
     assert_eq!(read_all(&writer.seal(seal(6)).unwrap()), rows_of_range(range(0, 6)));

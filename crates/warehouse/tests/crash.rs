@@ -31,7 +31,7 @@ fn script() -> Vec<Step> {
         Step::CopyWithRecord { from: "c", to: "e" },
         Step::Drop { table: "a" },
         Step::Drop { table: "d" },
-        Step::CopyUnsealed { from: "c", to: "d" },
+        Step::ResumeCopy { from: "c", to: "d" },
         Step::Write { table: "a", commits: vec![vec![batch(0, 1)]] },
         Step::Seal { table: "a" },
     ]

@@ -40,8 +40,10 @@ struct FrameRead {
     offset: u64,
     identity: u64,
     payload: Vec<u8>,
-    /// What is told of the input rows: hashes and numbers of outputs.
     payload_bytes: u64,
+    /// The digest of the inputs, the rows before the first chunk, and the digests of chunks.
+    digests: Digests,
+    /// What is told of the input rows: hashes and numbers of outputs.
     inputs: Inputs,
     durable: u64,
     range: (u64, u64),
@@ -89,7 +91,11 @@ fn read_segment(file: &[u8]) -> SegmentRead {
         let range = (reader.number(8), reader.number(8));
         let (rows, code) = (reader.number(8), reader.bytes(32).to_vec());
         let payload = reader.bytes(payload_bytes);
-        let (inputs, payload) = if marker == b"RMFI" { read_inputs(payload, range) } else { (None, payload) };
+        let (mut digests, mut inputs, mut payload) = (None, None, payload);
+        if marker == b"RMFI" {
+            (digests, payload) = read_digests(payload);
+            (inputs, payload) = read_inputs(payload, range);
+        }
         let checked = &from[..from.len() - reader.0.len()];
         assert_eq!(u64::from(crc(checked.iter().copied())), stored_crc);
         let payload = payload.to_vec();
@@ -97,6 +103,7 @@ fn read_segment(file: &[u8]) -> SegmentRead {
             offset,
             identity,
             payload,
+            digests,
             inputs,
             payload_bytes,
             durable,
@@ -109,6 +116,20 @@ fn read_segment(file: &[u8]) -> SegmentRead {
 }
 
 type Inputs = Option<(Vec<Vec<u8>>, Vec<u64>)>;
+
+type Digests = Option<(Option<Vec<u8>>, u64, Vec<Vec<u8>>)>;
+
+/// The digests, and the rest of the payload.
+fn read_digests(payload: &[u8]) -> (Digests, &[u8]) {
+    let mut reader = Reader(payload);
+    let (stored_crc, rows_before, flags, chunks) =
+        (reader.number(4), reader.number(2), reader.number(2), reader.number(8));
+    let inputs = (flags == 1).then(|| reader.bytes(32).to_vec());
+    let chunks = (0..chunks).map(|_| reader.bytes(32).to_vec()).collect();
+    let section = &payload[..payload.len() - reader.0.len()];
+    assert_eq!(u64::from(crc(section[4..].iter().copied())), stored_crc);
+    (Some((inputs, rows_before, chunks)), reader.0)
+}
 
 /// What is told of the input rows, and the rest of the payload.
 fn read_inputs(payload: &[u8], range: (u64, u64)) -> (Inputs, &[u8]) {
@@ -220,9 +241,11 @@ fn inputs_are_as_the_page_draws_them() {
     assert_eq!(a.inputs, Some((hashes(&[5, 6, 0]), vec![1, 2, 0])));
     assert_eq!(
         (&b.inputs, b.payload_bytes - b.payload.len() as u64),
-        (&Some((hashes(&[11]), vec![1])), 8 + 24)
+        (&Some((hashes(&[11]), vec![1])), 16 + 8 + 24)
     );
-    assert_eq!((&c.inputs, c.payload_bytes), (&None, c.payload.len() as u64));
+    assert_eq!((&c.inputs, &c.digests, c.payload_bytes), (&None, &None, c.payload.len() as u64));
+    assert_eq!(a.digests, Some((Some(vec![7; 32]), 4, Vec::new())));
+    assert_eq!(b.digests, Some((None, 10, Vec::new())));
     let rows = [range(4, 7), range(10, 11), range(1, 4)].map(rows_of_range).concat();
     assert_eq!(read_rows(&segment), rows);
 }

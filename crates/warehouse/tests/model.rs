@@ -23,7 +23,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => table().prop_map(|table| Step::Seal { table }),
         2 => pair().prop_map(|(from, to)| Step::Copy { from, to }),
         1 => pair().prop_map(|(from, to)| Step::CopyWithRecord { from, to }),
-        1 => pair().prop_map(|(from, to)| Step::CopyUnsealed { from, to }),
+        1 => pair().prop_map(|(from, to)| Step::ResumeCopy { from, to }),
         1 => pair().prop_map(|(from, to)| Step::Rename { from, to }),
         1 => table().prop_map(|table| Step::Drop { table }),
     ]

@@ -7,7 +7,9 @@ use std::time::SystemTime;
 use rowmark::metastore::MemoryMetastore;
 use rowmark::prelude::*;
 use rowmark::rows::{RowRange, RowSchema};
-use rowmark::warehouse::{Error, MemoryWarehouse, Table, TableFilter, TableName, TableWriter, Warehouse};
+use rowmark::warehouse::{
+    BatchDigests, Error, MemoryWarehouse, Table, TableFilter, TableName, TableWriter, Warehouse,
+};
 
 use super::numbers;
 use crate::support::FailAt;
@@ -56,17 +58,22 @@ impl Warehouse for WrittenOn {
     fn copy_with_record(&self, from: &TableName, to: &TableName, record: &[u8]) -> Result<(), Error> {
         self.tables.copy_with_record(from, to, record)
     }
-    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
+    fn resume_copy(
+        &self,
+        from: &Table,
+        to: &TableName,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
         if self.state.compare_exchange(1, 2, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            let table = self.tables.open_table(from)?.unwrap();
+            let table = self.tables.open_table(from.name())?.unwrap();
             let last = table.frames().last().unwrap();
             let range = RowRange::new(last.range().end(), last.range().end() + last.range().len());
             let (rows, inputs) = (table.read(last)?, table.inputs(last)?.unwrap());
-            let mut writer = self.tables.resume(from)?;
-            writer.append_with_inputs(range, last.code(), &rows, &inputs)?;
+            let mut writer = self.tables.resume(from.name())?;
+            writer.append_with_inputs(range, last.code(), &rows, &inputs, &BatchDigests::default())?;
             writer.commit()?;
         }
-        self.tables.copy_unsealed(from, to)
+        self.tables.resume_copy(from, to, record)
     }
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
         self.fail(name)?;

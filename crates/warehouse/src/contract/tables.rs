@@ -81,11 +81,23 @@ fn an_unsealed_copy_goes_on(warehouse: &dyn Warehouse) {
     write(warehouse, &from, &[range(0, 4)]);
     let holes = Seal { failed: range(4, 6).into(), ..seal(6) };
     warehouse.resume(&from).expected().seal(holes).expected();
-    warehouse.copy_unsealed(&from, &to).expected();
-    assert_eq!((open(warehouse, &to).seal(), open(warehouse, &to).record()), (None, &b"record"[..]));
-    let mut copy = warehouse.resume(&to).expected();
-    append(&mut *copy, range(4, 6), 2);
-    assert_eq!(read_all(&copy.seal(seal(6)).expected()), rows_of(range(0, 6)));
+    let sealed = open(warehouse, &from);
+    drop(warehouse.resume_copy(&sealed, &to, b"mine").expected());
+    let copy = open(warehouse, &to);
+    assert_eq!((copy.seal(), copy.record(), read_all(&copy)), (None, &b"mine"[..], rows_of(range(0, 4))));
+    assert_error!(warehouse.resume_copy(&sealed, &to, b""), Error::TableExists { table } if *table == to);
+    // From one that is sealed, and from one that is not.
+    let third = dataset("c");
+    let mut writer = warehouse.resume_copy(&copy, &third, b"its own").expected();
+    assert_eq!((writer.processed().to_string(), writer.rows_out()), ("0..4".to_owned(), copy.rows_out()));
+    assert_error!(warehouse.resume(&third), Error::BeingWritten { .. });
+    append(&mut *writer, range(4, 6), 2);
+    assert_error!(
+        warehouse.resume_copy(&open(warehouse, &third), &dataset("d"), b""),
+        Error::BeingWritten { .. }
+    );
+    assert_eq!(read_all(&writer.seal(seal(6)).expected()), rows_of(range(0, 6)));
+    assert_eq!(read_all(&open(warehouse, &to)), rows_of(range(0, 4)));
     assert_eq!(read_all(&open(warehouse, &from)), rows_of(range(0, 4)));
 }
 
@@ -95,7 +107,10 @@ fn what_is_not_there_is_told(warehouse: &dyn Warehouse) {
     assert_error!(warehouse.rename(&missing, &other), Error::TableMissing { .. });
     assert_error!(warehouse.copy(&missing, &other), Error::TableMissing { .. });
     assert_error!(warehouse.copy_with_record(&missing, &other, b""), Error::TableMissing { .. });
-    assert_error!(warehouse.copy_unsealed(&missing, &other), Error::TableMissing { .. });
+    write(warehouse, &missing, &[range(0, 1)]);
+    let gone = open(warehouse, &missing);
+    assert!(warehouse.drop(&missing).expected());
+    assert_error!(warehouse.resume_copy(&gone, &other, b""), Error::TableMissing { .. });
     assert!(warehouse.open_table(&missing).expected().is_none());
     assert!(!warehouse.is_sealed(&missing).expected());
     assert!(!warehouse.drop(&missing).expected());

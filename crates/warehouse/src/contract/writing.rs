@@ -1,11 +1,11 @@
 //! From a table's first batch to its seal, and what is refused on the way.
 
-use rowmark_hashing::RowHash;
+use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 
 use super::sample::{append, batch_of, code, dataset, open, range, read_all, rows_of, schema, seal, write};
 use super::{Check, Expected, assert_error};
-use crate::{Error, InputRow, RECORD_BYTES_MAX, Seal, TableWriter, Warehouse};
+use crate::{BatchDigests, Error, InputRow, RECORD_BYTES_MAX, Seal, TableWriter, Warehouse};
 
 pub(super) const CHECKS: &[Check] = &[
     a_table_is_resumed_where_it_was_left,
@@ -194,8 +194,13 @@ fn inputs_are_kept_with_their_batches(warehouse: &dyn Warehouse) {
         };
         (range.start()..range.end()).map(input).collect()
     };
+    let digests_of = |range: RowRange| BatchDigests {
+        inputs: range.start().is_multiple_of(2).then(|| ContentHash::from_bytes([range.start() as u8; 32])),
+        ..BatchDigests::default()
+    };
     let add = |writer: &mut dyn TableWriter, range: RowRange| {
-        writer.append_with_inputs(range, code(1), &batch_of(range), &inputs_of(range)).expected();
+        let (inputs, digests) = (inputs_of(range), digests_of(range));
+        writer.append_with_inputs(range, code(1), &batch_of(range), &inputs, &digests).expected();
     };
     for (name, is_made_for_them) in [(dataset("a"), true), (dataset("b"), false)] {
         let mut writer = if is_made_for_them {
@@ -207,8 +212,9 @@ fn inputs_are_kept_with_their_batches(warehouse: &dyn Warehouse) {
         add(&mut *writer, range(2, 7));
         add(&mut *writer, range(0, 1));
         append(&mut *writer, range(1, 2), 1);
+        let (batch, inputs) = (batch_of(range(6, 8)), inputs_of(range(6, 8)));
         let refused =
-            writer.append_with_inputs(range(6, 8), code(1), &batch_of(range(6, 8)), &inputs_of(range(6, 8)));
+            writer.append_with_inputs(range(6, 8), code(1), &batch, &inputs, &BatchDigests::default());
         assert_error!(refused, Error::Overlap { .. });
         writer.commit().expected();
         drop(writer);
@@ -216,13 +222,16 @@ fn inputs_are_kept_with_their_batches(warehouse: &dyn Warehouse) {
         add(&mut *writer, range(7, 9));
         let copy = dataset("copy");
         let sealed = writer.seal(seal(12)).expected();
-        warehouse.copy_unsealed(&name, &copy).expected();
+        drop(warehouse.resume_copy(&sealed, &copy, b"").expected());
         for table in [sealed, open(warehouse, &name), open(warehouse, &copy)] {
             assert_eq!(read_all(&table), rows_of(range(0, 12)));
-            let told: Vec<_> =
-                table.frames().iter().map(|frame| (frame.range(), table.inputs(frame).expected())).collect();
+            let told = |frame| (table.inputs(frame).expected(), table.digests(frame).expected());
+            let told: Vec<_> = table.frames().iter().map(|frame| (frame.range(), told(frame))).collect();
             let expected = [(0, 1, true), (1, 2, false), (2, 7, true), (7, 9, true), (9, 12, false)].map(
-                |(start, end, is_told)| (range(start, end), is_told.then(|| inputs_of(range(start, end)))),
+                |(start, end, is_told)| {
+                    let range = range(start, end);
+                    (range, is_told.then(|| (inputs_of(range), digests_of(range))).unzip())
+                },
             );
             assert_eq!(told, expected);
         }

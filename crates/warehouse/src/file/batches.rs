@@ -7,21 +7,25 @@ use arrow_buffer::{Buffer, MutableBuffer};
 use rowmark_rows::RowSchema;
 
 use super::format::batch::decode_batch;
+use super::format::digests::{self, DIGESTS_HEAD_BYTES};
 use super::format::frame::{CHECKED_FROM, FRAME_HEAD_BYTES, FrameHead};
-use super::format::inputs::{self, INPUTS_HEAD_BYTES};
+use super::format::inputs;
+use super::format::needs::Needs;
 use super::segment::Segment;
 use crate::error::Damage;
 use crate::table::{Frame, Place};
-use crate::{Batches, Error, InputRow};
+use crate::{BatchDigests, Batches, Error, InputRow};
 
-/// Where in a frame the inputs begin, behind what tells their length.
-const INPUTS_END: usize = (FRAME_HEAD_BYTES + INPUTS_HEAD_BYTES) as usize;
+/// Where in a frame the digests begin, behind what tells their length.
+const TOLD_FROM: usize = (FRAME_HEAD_BYTES + DIGESTS_HEAD_BYTES) as usize;
 
 /// Reads batches from segments, each checked against its checksum.
 #[derive(Debug)]
 pub(super) struct SegmentBatches {
     pub(super) segments: Arc<[Segment]>,
     pub(super) schema: RowSchema,
+    /// How the batches are compressed, and what else there is to be known of.
+    pub(super) needs: Needs,
 }
 
 impl Batches for SegmentBatches {
@@ -38,31 +42,56 @@ impl Batches for SegmentBatches {
     }
 
     fn inputs(&self, frame: &Frame) -> Result<Option<Vec<InputRow>>, Error> {
-        let segment = &self.segments[frame.place.segment as usize];
-        let damaged = |damage| damaged(segment, frame, damage);
+        let Some(head) = self.read_head(frame)? else { return Ok(None) };
         let Place { segment: position, offset, payload_bytes } = frame.place;
-        let end = offset + FRAME_HEAD_BYTES + payload_bytes;
-        if end > segment.file.bytes() {
-            return Err(damaged(Damage::Truncated { expected: end, found: segment.file.bytes() }));
-        }
-        let mut head = [0; INPUTS_END];
-        let (head, _) = head.split_at_mut(INPUTS_END.min((end - offset) as usize));
-        segment.file.read_at(head, offset)?;
-        let (head, inputs_head) = head.split_at(FRAME_HEAD_BYTES as usize);
-        // The checksum of the frame is over its batch as well, which is not read. What the head says is compared with
-        // the index, and the inputs have a checksum of their own.
-        let read = FrameHead::read(head, offset, segment.identity, segment.bytes);
-        let read = read.filter(|head| head.indexed(position) == *frame);
-        let head = read.ok_or_else(|| damaged(Damage::Contradiction { part: "frame" }))?;
-        if !head.has_inputs {
-            return Ok(None);
-        }
-        let bytes = inputs::bytes_of(inputs_head, frame.range.len(), payload_bytes);
-        let bytes =
-            bytes.ok_or_else(|| damaged(Damage::Contradiction { part: "length of the input rows" }))?;
+        let segment = &self.segments[position as usize];
+        let unlikely = |part| damaged(segment, frame, Damage::Contradiction { part });
+        let digests_bytes = digests::bytes_of(&head, payload_bytes);
+        let digests_bytes = digests_bytes.ok_or_else(|| unlikely("length of the digests"))?;
+        let rest_bytes = payload_bytes - digests_bytes;
+        let mut section = vec![0; inputs::bytes_max(frame.range.len()).min(rest_bytes) as usize];
+        segment.file.read_at(&mut section, offset + FRAME_HEAD_BYTES + digests_bytes)?;
+        let bytes = inputs::bytes_of(&section, frame.range.len(), rest_bytes);
+        let bytes = bytes.ok_or_else(|| unlikely("length of the input rows"))?;
+        let inputs = inputs::decode(&section[..bytes as usize], frame.range.len(), frame.rows);
+        inputs.map(Some).map_err(|damage| damaged(segment, frame, damage))
+    }
+
+    fn digests(&self, frame: &Frame) -> Result<Option<BatchDigests>, Error> {
+        let Some(head) = self.read_head(frame)? else { return Ok(None) };
+        let Place { segment: position, offset, payload_bytes } = frame.place;
+        let segment = &self.segments[position as usize];
+        let bytes = digests::bytes_of(&head, payload_bytes);
+        let part = "length of the digests";
+        let bytes = bytes.ok_or_else(|| damaged(segment, frame, Damage::Contradiction { part }))?;
         let mut section = vec![0; bytes as usize];
         segment.file.read_at(&mut section, offset + FRAME_HEAD_BYTES)?;
-        inputs::decode(&section, frame.range.len(), frame.rows).map(Some).map_err(damaged)
+        digests::decode(&section, frame.rows).map(Some).map_err(|damage| damaged(segment, frame, damage))
+    }
+}
+
+impl SegmentBatches {
+    /// Reads how the digests of a frame begin, if it has some. The checksum of the frame is over its batch as well, which
+    /// is not read: what the head says is compared with the index, and what follows has checksums of its own.
+    fn read_head(&self, frame: &Frame) -> Result<Option<[u8; DIGESTS_HEAD_BYTES as usize]>, Error> {
+        let Place { segment: position, offset, payload_bytes } = frame.place;
+        let segment = &self.segments[position as usize];
+        let end = offset + FRAME_HEAD_BYTES + payload_bytes;
+        if end > segment.file.bytes() {
+            return Err(damaged(
+                segment,
+                frame,
+                Damage::Truncated { expected: end, found: segment.file.bytes() },
+            ));
+        }
+        let mut read = [0; TOLD_FROM];
+        let (read_bytes, _) = read.split_at_mut(TOLD_FROM.min((end - offset) as usize));
+        segment.file.read_at(read_bytes, offset)?;
+        let (head, told) = read.split_at(FRAME_HEAD_BYTES as usize);
+        let head = FrameHead::read(head, offset, segment.identity, segment.bytes);
+        let head = head.filter(|head| head.indexed(position) == *frame);
+        let head = head.ok_or_else(|| damaged(segment, frame, Damage::Contradiction { part: "frame" }))?;
+        Ok(told.first_chunk().copied().filter(|_| head.has_inputs))
     }
 }
 
@@ -90,10 +119,17 @@ fn read_payload(segment: &Segment, frame: &Frame) -> Result<Result<Buffer, Damag
             if !head.has_inputs {
                 return Ok(Ok(payload));
             }
-            match inputs::bytes_of(&payload, frame.range.len(), payload_bytes) {
-                Some(bytes) => Ok(payload.slice(bytes as usize)),
+            match told_bytes(&payload, frame.range.len()) {
+                Some(bytes) => Ok(payload.slice(bytes)),
                 None => Err(Damage::Contradiction { part: "length of the input rows" }),
             }
         }
     })
+}
+
+/// How much of a payload stands before its batch.
+fn told_bytes(payload: &[u8], rows_in: u64) -> Option<usize> {
+    let digests = digests::bytes_of(payload, payload.len() as u64)? as usize;
+    let rest = &payload[digests..];
+    Some(digests + inputs::bytes_of(rest, rows_in, rest.len() as u64)? as usize)
 }

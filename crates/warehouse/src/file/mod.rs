@@ -22,9 +22,10 @@ use rowmark_rows::RowSchema;
 
 use crate::writer::check_record;
 use crate::{Compression, Error, Seal, Table, TableFilter, TableName, TableWriter, Warehouse};
+use batches::SegmentBatches;
 use disk::{Disk, is_unfinished};
 use format::footer::Footer;
-use open::{FOOTER_FILE, Opened, segment_number};
+use open::{FOOTER_FILE, Opened, segment_file, segment_number};
 use writer::{FileWriter, write_footer};
 
 pub(crate) use format::batch::check_columns;
@@ -107,7 +108,7 @@ impl FileWarehouse {
         let files = disk.list(&source)?.ok_or_else(|| Error::TableMissing { table: from.clone() })?;
         let new_footer = match footer {
             CopiedFooter::WithRecord(record) => Some(self.footer_with_record(from, record)?),
-            CopiedFooter::Same | CopiedFooter::None => None,
+            CopiedFooter::Same => None,
         };
         let is_sealed = files.iter().any(|file| file == FOOTER_FILE);
         self.put_together(to, |folder| {
@@ -284,8 +285,33 @@ impl Warehouse for FileWarehouse {
         self.copy_files(from, to, CopiedFooter::WithRecord(record))
     }
 
-    fn copy_unsealed(&self, from: &TableName, to: &TableName) -> Result<(), Error> {
-        self.copy_files(from, to, CopiedFooter::None)
+    fn resume_copy(
+        &self,
+        from: &Table,
+        to: &TableName,
+        record: &[u8],
+    ) -> Result<Box<dyn TableWriter>, Error> {
+        let batches = from.batches().downcast_ref::<SegmentBatches>();
+        let batches = batches.expect("a table is gone on with in the store that it is in");
+        self.refuse_if_exists(to)?;
+        self.refuse_if_missing(from.name())?;
+        let busy = self.occupy(to)?;
+        if self.busy().contains(from.name()) {
+            return Err(Error::BeingWritten { table: from.name().clone() });
+        }
+        let source = self.table_folder(from.name());
+        let mut writer = self.put_together(to, |folder| {
+            for segment in &*batches.segments {
+                let file = segment_file(segment.number);
+                if from.seal().is_none() {
+                    self.make_durable(from.name(), &source.join(&file))?;
+                }
+                self.disk().link_or_copy(&source.join(&file), &folder.join(&file))?;
+            }
+            FileWriter::resume_copy(self.clone(), busy, folder.to_owned(), from, batches, record)
+        })?;
+        writer.set_folder(self.table_folder(to));
+        Ok(Box::new(writer))
     }
 
     fn drop(&self, name: &TableName) -> Result<bool, Error> {
@@ -365,7 +391,6 @@ impl Warehouse for FileWarehouse {
 enum CopiedFooter<'a> {
     Same,
     WithRecord(&'a [u8]),
-    None,
 }
 
 /// The reservation of a table, which ends when it is dropped.

@@ -50,7 +50,7 @@ pub(super) fn open_table(disk: &Disk, name: &TableName, folder: &Path) -> Result
     };
     let Found { needs, schema, record, seal, segments, frames, dropped_tail } = found;
     let segments: Arc<[Segment]> = segments.into();
-    let batches = Box::new(SegmentBatches { segments: segments.clone(), schema: schema.clone() });
+    let batches = Box::new(SegmentBatches { segments: segments.clone(), schema: schema.clone(), needs });
     let contents = Contents { name: name.clone(), schema, record, seal, frames, dropped_tail, batches };
     Ok(Some(Opened { table: Table::new(contents), needs, segments }))
 }

@@ -19,15 +19,15 @@ use super::format::batch::BatchEncoder;
 use super::format::footer::{Footer, FooterSegment};
 use super::format::frame::{FRAME_HEAD_BYTES, FrameHead};
 use super::format::header::{Header, Predecessor};
-use super::format::inputs;
 use super::format::needs::Needs;
+use super::format::{digests, inputs};
 use super::open::{FOOTER_FILE, Opened, open_listed, segment_file};
 use super::segment::Segment;
 use super::{Busy, FileWarehouse};
-use crate::inputs::assert_inputs;
+use crate::inputs::assert_told;
 use crate::table::{Contents, Frame, Seal, Table};
 use crate::writer::{check_batch, check_complete, check_record, check_size};
-use crate::{CodeId, Compression, Error, InputRow, TableName, TableWriter, Warehouse};
+use crate::{BatchDigests, CodeId, Compression, Error, InputRow, TableName, TableWriter, Warehouse};
 
 /// What was written is made durable in the background once it reaches this size: so a commit has little to wait for.
 const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
@@ -80,12 +80,34 @@ impl FileWriter {
     ) -> Result<Self, Error> {
         let Opened { table, needs, segments } = opened;
         let mut writer = Self::new(warehouse, busy, folder, table.schema(), table.record())?;
-        writer.needs = *needs;
-        writer.segments = segments.iter().map(Segment::listed).collect();
-        writer.frames = table.frames().to_vec();
-        writer.processed = table.processed().clone();
-        writer.rows_out = table.rows_out();
+        writer.take_over(table, *needs, segments);
         Ok(writer)
+    }
+
+    /// Goes on with segments that are linked into a folder of their own, with one that is there before the table is.
+    pub(super) fn resume_copy(
+        warehouse: FileWarehouse,
+        busy: Busy,
+        folder: PathBuf,
+        table: &Table,
+        batches: &SegmentBatches,
+        record: &[u8],
+    ) -> Result<Self, Error> {
+        let SegmentBatches { segments, needs, .. } = batches;
+        let mut writer = Self::new(warehouse, busy, folder, table.schema(), record)?;
+        writer.take_over(table, *needs, segments);
+        writer.keeps_inputs = needs.contains(Needs::INPUTS);
+        open_listed(writer.warehouse.disk(), &writer.folder, &writer.segments)?;
+        writer.begin_segment()?;
+        Ok(writer)
+    }
+
+    fn take_over(&mut self, table: &Table, needs: Needs, segments: &[Segment]) {
+        self.needs = needs;
+        self.segments = segments.iter().map(Segment::listed).collect();
+        self.frames = table.frames().to_vec();
+        self.processed = table.processed().clone();
+        self.rows_out = table.rows_out();
     }
 
     fn new(
@@ -127,11 +149,12 @@ impl FileWriter {
         self.folder = folder;
     }
 
-    /// Appends room for a head, what is told of the inputs, and the batch, to the buffer.
-    fn encode_frame(&mut self, batch: &RecordBatch, inputs: Option<&[InputRow]>) -> Result<(), Error> {
+    /// Appends room for a head, what is told beside the batch, and the batch, to the buffer.
+    fn encode_frame(&mut self, batch: &RecordBatch, told: Option<Told<'_>>) -> Result<(), Error> {
         let buffer = self.encoder.buffer();
         buffer.resize(buffer.len() + FRAME_HEAD_BYTES as usize, 0);
-        if let Some(inputs) = inputs {
+        if let Some(Told { inputs, digests }) = told {
+            digests::encode(digests, buffer);
             inputs::encode(inputs, buffer);
         }
         if batch.num_rows() == 0 {
@@ -172,7 +195,7 @@ impl FileWriter {
         range: RowRange,
         code: CodeId,
         batch: &RecordBatch,
-        inputs: Option<&[InputRow]>,
+        told: Option<Told<'_>>,
     ) -> Result<(), Error> {
         self.refuse_if_failed()?;
         check_batch(self, range, batch)?;
@@ -185,7 +208,7 @@ impl FileWriter {
         let current = self.current.as_ref().expect("a segment was begun");
         let (offset, durable_bytes) = (current.bytes() + start as u64, current.durable_bytes());
         let identity = self.segments.last().expect("a segment was begun").identity;
-        let encoded = self.encode_frame(batch, inputs);
+        let encoded = self.encode_frame(batch, told);
         let frame = &mut self.encoder.buffer()[start..];
         let payload_bytes = frame.len() as u64 - FRAME_HEAD_BYTES;
         let encoded = encoded
@@ -195,7 +218,7 @@ impl FileWriter {
             return encoded;
         }
         let rows = batch.num_rows() as u64;
-        let has_inputs = inputs.is_some();
+        let has_inputs = told.is_some();
         let head = FrameHead {
             checksum: 0,
             offset,
@@ -288,14 +311,15 @@ impl TableWriter for FileWriter {
         code: CodeId,
         batch: &RecordBatch,
         inputs: &[InputRow],
+        digests: &BatchDigests,
     ) -> Result<(), Error> {
-        assert_inputs(range, batch.num_rows(), inputs);
+        assert_told(range, batch.num_rows(), inputs, digests);
         if !self.keeps_inputs {
             self.commit()?;
             self.current = None;
             self.keeps_inputs = true;
         }
-        self.append_frame(range, code, batch, Some(inputs))
+        self.append_frame(range, code, batch, Some(Told { inputs, digests }))
     }
 
     fn begin_commit(&mut self) -> Result<(), Error> {
@@ -314,7 +338,7 @@ impl TableWriter for FileWriter {
     fn written(&mut self) -> Result<Table, Error> {
         self.commit()?;
         let segments = open_listed(self.warehouse.disk(), &self.folder, &self.segments)?.into();
-        let schema = self.schema.clone();
+        let (schema, needs) = (self.schema.clone(), self.needs);
         Ok(Table::new(Contents {
             name: self.busy.table().clone(),
             schema: schema.clone(),
@@ -322,7 +346,7 @@ impl TableWriter for FileWriter {
             seal: None,
             frames: self.frames.clone(),
             dropped_tail: None,
-            batches: Box::new(SegmentBatches { segments, schema }),
+            batches: Box::new(SegmentBatches { segments, schema, needs }),
         }))
     }
 
@@ -364,6 +388,13 @@ pub(super) fn write_footer(
 ) -> Result<(), Error> {
     let file = disk.create_whole(&folder.join(FOOTER_FILE), &footer.encode())?;
     file.map(drop).ok_or_else(|| Error::TableSealed { table: table.clone() })
+}
+
+/// What is told beside a batch.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    inputs: &'a [InputRow],
+    digests: &'a BatchDigests,
 }
 
 /// Distinguishes segments; it needs to be unlikely to repeat, and nothing more.

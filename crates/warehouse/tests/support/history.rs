@@ -38,7 +38,7 @@ pub(crate) enum Step {
         from: &'static str,
         to: &'static str,
     },
-    CopyUnsealed {
+    ResumeCopy {
         from: &'static str,
         to: &'static str,
     },
@@ -89,7 +89,11 @@ impl Step {
             Self::CopyWithRecord { from, to } => {
                 warehouse.copy_with_record(&dataset(from), &dataset(to), b"other")?;
             }
-            Self::CopyUnsealed { from, to } => warehouse.copy_unsealed(&dataset(from), &dataset(to))?,
+            Self::ResumeCopy { from, to } => {
+                let from = dataset(from);
+                let table = warehouse.open_table(&from)?.ok_or(Error::TableMissing { table: from })?;
+                drop(warehouse.resume_copy(&table, &dataset(to), b"record")?);
+            }
             Self::Rename { from, to } => warehouse.rename(&dataset(from), &dataset(to))?,
             Self::Drop { table } => drop(warehouse.drop(&dataset(table))?),
         }

@@ -12,7 +12,8 @@ use arrow_array::RecordBatch;
 use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowRange, RowRanges, RowSchema};
 use rowmark_warehouse::{
-    CodeId, DatasetName, Error, FileWarehouse, InputRow, Seal, Table, TableName, TableWriter, Warehouse,
+    BatchDigests, CodeId, DatasetName, Error, FileWarehouse, InputRow, Seal, Table, TableName, TableWriter,
+    Warehouse,
 };
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -58,10 +59,19 @@ pub(crate) fn inputs_of(range: RowRange) -> Vec<InputRow> {
     (range.start()..range.end()).map(input).collect()
 }
 
+/// Digests that a batch of a range could have; of each second one with one of its inputs.
+pub(crate) fn digests_of(range: RowRange) -> BatchDigests {
+    BatchDigests {
+        inputs: range.start().is_multiple_of(4).then(|| ContentHash::from_bytes([range.end() as u8; 32])),
+        rows_before: range.start() as u16,
+        chunks: Vec::new(),
+    }
+}
+
 /// Appends the rows of a range; with what is told of its inputs if it begins at an even number.
 pub(crate) fn append(writer: &mut dyn TableWriter, range: RowRange, code: CodeId) -> Result<(), Error> {
     if range.start().is_multiple_of(2) {
-        writer.append_with_inputs(range, code, &batch_of(range), &inputs_of(range))
+        writer.append_with_inputs(range, code, &batch_of(range), &inputs_of(range), &digests_of(range))
     } else {
         writer.append(range, code, &batch_of(range))
     }
@@ -70,8 +80,10 @@ pub(crate) fn append(writer: &mut dyn TableWriter, range: RowRange, code: CodeId
 /// Checks that a table tells of its inputs what was told to it by [`append`].
 pub(crate) fn check_inputs(table: &Table) -> Result<(), Error> {
     for frame in table.frames() {
-        let told = frame.range().start().is_multiple_of(2).then(|| inputs_of(frame.range()));
-        assert_eq!(table.inputs(frame)?, told, "{}", frame.range());
+        let range = frame.range();
+        let is_told = range.start().is_multiple_of(2);
+        assert_eq!(table.inputs(frame)?, is_told.then(|| inputs_of(range)), "{range}");
+        assert_eq!(table.digests(frame)?, is_told.then(|| digests_of(range)), "{range}");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::file::format::cursor::Cursor;
 use crate::table::{Frame, Place};
 
 const FRAME_MARKER: [u8; 4] = *b"RMFR";
-/// The marker of a frame that tells of its input rows before its batch.
+/// The marker of a frame with digests and input rows before its batch.
 const FRAME_WITH_INPUTS_MARKER: [u8; 4] = *b"RMFI";
 /// What both markers begin with.
 pub(crate) const FRAME_MARKER_START: [u8; 3] = *b"RMF";

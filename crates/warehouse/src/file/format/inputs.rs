@@ -1,4 +1,4 @@
-//! What a frame holds of the rows that its batch was made from, between its head and the batch.
+//! What a frame holds of the rows that its batch was made from, between its digests and the batch.
 //!
 //! It has a checksum of its own, so that it can be read without the batch.
 
@@ -9,7 +9,7 @@ use crate::error::Damage;
 use crate::file::format::cursor::Cursor;
 
 /// The checksum, and the form.
-pub(crate) const INPUTS_HEAD_BYTES: u64 = 8;
+const INPUTS_HEAD_BYTES: u64 = 8;
 /// Each row gave one.
 const FORM_ONE: u32 = 1;
 /// How many each row gave is told.
@@ -42,6 +42,11 @@ pub(crate) fn encode(inputs: &[InputRow], buffer: &mut Vec<u8>) {
 pub(crate) fn bytes_of(head: &[u8], rows_in: u64, payload_bytes: u64) -> Option<u64> {
     let form = u32::from_le_bytes(*head.get(4..8)?.first_chunk()?);
     section_bytes(form, rows_in).filter(|&bytes| bytes <= payload_bytes)
+}
+
+/// How long a section for this many input rows may be.
+pub(crate) fn bytes_max(rows_in: u64) -> u64 {
+    section_bytes(FORM_COUNTED, rows_in).unwrap_or(u64::MAX)
 }
 
 fn section_bytes(form: u32, rows_in: u64) -> Option<u64> {

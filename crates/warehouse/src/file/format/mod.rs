@@ -5,6 +5,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod cursor;
+pub(crate) mod digests;
 pub(crate) mod footer;
 pub(crate) mod frame;
 pub(crate) mod header;

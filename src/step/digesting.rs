@@ -13,53 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rowmark_hashing::{CHUNK_ROWS, ChunkDigest};
 use rowmark_rows::{RowRange, RowRanges, RowType};
-use rowmark_warehouse::Frame;
+use rowmark_warehouse::{BatchDigests, Frame};
 
 use super::in_order::InOrder;
-
-const CHUNK: u64 = CHUNK_ROWS as u64;
+use crate::digests::{CHUNK, Digests};
 
 /// Rows that are held until a chunk of them is whole take about as much memory as so many batches, at the most.
 const HELD_BATCHES_MAX: u64 = 8;
-
-/// The digests of the chunks of a step's output, as far as they are known.
-#[derive(Debug, Default)]
-pub(crate) struct Digests(Vec<Option<ChunkDigest>>);
-
-/// A part of a step's output.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Part {
-    /// The next chunk.
-    Digest(ChunkDigest),
-    /// Rows that are to be read; they begin where a chunk does.
-    Rows(RowRange),
-}
-
-impl Digests {
-    /// What the hash of so many rows is to be made of, in order.
-    pub(crate) fn parts(&self, rows_out: u64) -> impl Iterator<Item = Part> + '_ {
-        let chunk_rows = CHUNK_ROWS as u64;
-        let digest = move |chunk: u64| {
-            let is_whole = (chunk + 1) * chunk_rows <= rows_out;
-            self.0.get(chunk as usize).copied().flatten().filter(|_| is_whole)
-        };
-        let mut chunk = 0;
-        std::iter::from_fn(move || {
-            let first = chunk * chunk_rows;
-            if first >= rows_out {
-                return None;
-            }
-            if let Some(digest) = digest(chunk) {
-                chunk += 1;
-                return Some(Part::Digest(digest));
-            }
-            while chunk * chunk_rows < rows_out && digest(chunk).is_none() {
-                chunk += 1;
-            }
-            Some(Part::Rows(RowRange::new(first, rows_out.min(chunk * chunk_rows))))
-        })
-    }
-}
 
 /// Makes digests of rows that come in batches, in any order and from many threads.
 pub(crate) struct Digesting<T> {
@@ -85,6 +45,7 @@ enum Numbering<T> {
 
 /// What input rows gave.
 struct Batch<T> {
+    range: RowRange,
     rows: u64,
     at_hand: Option<Held<T>>,
 }
@@ -145,53 +106,60 @@ impl<T: RowType> Digesting<T> {
         digesting
     }
 
-    /// Takes what input rows gave, about so many bytes in memory, and hashes the chunks that are whole then.
-    pub(crate) fn add(&self, range: RowRange, rows: Vec<T>, bytes: u64) {
+    /// Takes what input rows gave, about so many bytes in memory, and hashes the chunks that are whole then. Answers those
+    /// that lie in these rows, if the rows have their numbers already.
+    pub(crate) fn add(&self, range: RowRange, rows: Vec<T>, bytes: u64) -> BatchDigests {
         let count = rows.len() as u64;
         let held_before = self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
         let held = Held { rows, bytes, held_bytes: Arc::clone(&self.held_bytes) };
         let at_hand = (held_before + bytes <= self.held_bytes_max).then_some(held);
-        self.take(range, Batch { rows: count, at_hand });
+        self.take(Batch { range, rows: count, at_hand })
     }
 
     /// Takes note of input rows that gave so many rows, which are not at hand; none if they failed.
     pub(crate) fn add_unknown(&self, range: RowRange, rows: u64) {
-        self.take(range, Batch { rows, at_hand: None });
+        self.take(Batch { range, rows, at_hand: None });
     }
 
-    fn take(&self, range: RowRange, batch: Batch<T>) {
-        let numbered = self.lock().number(range, batch);
-        for (first, Batch { rows, at_hand }) in numbered {
+    fn take(&self, batch: Batch<T>) -> BatchDigests {
+        let (own, mut told) = (batch.range, BatchDigests::default());
+        let numbered = self.lock().number(batch);
+        for (first, Batch { range, rows, at_hand }) in numbered {
             match at_hand {
-                Some(held) => self.hash(first, held),
+                Some(held) if range == own => told = self.hash(first, held),
+                Some(held) => drop(self.hash(first, held)),
                 None => self.lock().pass(first, rows),
             }
         }
+        told
     }
 
-    /// Hashes the chunks that numbered rows hold whole or complete.
-    fn hash(&self, first: u64, mut held: Held<T>) {
+    /// Hashes the chunks that numbered rows hold whole or complete; answers the former.
+    fn hash(&self, first: u64, mut held: Held<T>) -> BatchDigests {
         let end = first + held.rows.len() as u64;
         let (whole_first, whole_end) = (first.next_multiple_of(CHUNK).min(end), end - end % CHUNK);
         let mut whole = held.split_off((whole_first - first) as usize);
         let tail = whole.split_off((whole_end.max(whole_first) - whole_first) as usize);
         let digests = whole.rows.chunks_exact(CHUNK_ROWS).map(ChunkDigest::of);
-        let digests: Vec<_> = (whole_first / CHUNK..).zip(digests).collect();
+        let digests: Vec<_> = digests.collect();
+        let told = digests.iter().map(|digest| digest.as_ref().ok().copied()).collect::<Option<_>>();
         // The first of them go on in an allocation for all; they are few, and may have to wait.
         held.rows.shrink_to_fit();
         let completed = {
             let mut state = self.lock();
-            digests.into_iter().for_each(|(chunk, digest)| state.set(chunk, digest));
+            (whole_first / CHUNK..).zip(digests).for_each(|(chunk, digest)| state.set(chunk, digest));
             [state.complete(first, held), state.complete(whole_end.max(whole_first), tail)]
         };
         for (chunk, parts) in completed.into_iter().flatten() {
             let digest = ChunkDigest::of(parts.values().flat_map(|part| &part.rows));
             self.lock().set(chunk, digest);
         }
+        let rows_before = u16::try_from(whole_first - first).expect("a chunk has fewer");
+        BatchDigests { inputs: None, rows_before, chunks: told.unwrap_or_default() }
     }
 
     pub(crate) fn finish(self) -> Digests {
-        Digests(self.state.into_inner().unwrap_or_else(PoisonError::into_inner).digests)
+        Digests::new(self.state.into_inner().unwrap_or_else(PoisonError::into_inner).digests)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -202,14 +170,14 @@ impl<T: RowType> Digesting<T> {
 
 impl<T> State<T> {
     /// Answers the batches that have their numbers now, each with that of its first row.
-    fn number(&mut self, range: RowRange, batch: Batch<T>) -> Vec<(u64, Batch<T>)> {
+    fn number(&mut self, batch: Batch<T>) -> Vec<(u64, Batch<T>)> {
         match &mut self.numbering {
             Numbering::OfInput => {
-                assert_eq!(batch.rows, range.len(), "each input row gives one output row");
-                vec![(range.start(), batch)]
+                assert_eq!(batch.rows, batch.range.len(), "each input row gives one output row");
+                vec![(batch.range.start(), batch)]
             }
             Numbering::Counted { batches, rows } => {
-                batches.push(range, batch);
+                batches.push(batch.range, batch);
                 let number = |batch: Batch<T>| {
                     let first = *rows;
                     *rows += batch.rows;
@@ -276,6 +244,7 @@ mod tests {
     use rowmark_warehouse::CodeId;
 
     use super::*;
+    use crate::digests::Part;
 
     /// How a batch comes to be known.
     #[derive(Clone, Copy, Debug)]
@@ -343,9 +312,15 @@ mod tests {
             to_come.sort_by_key(|(order, ..)| *order);
             let digesting = Digesting::new(&frames, &failed, is_one_to_one, batch_bytes_max);
             for (_, range, known, rows) in to_come {
-                match known {
-                    Known::Computed => digesting.add(range, rows.clone(), 8 * rows.len() as u64),
-                    _ => digesting.add_unknown(range, rows.len() as u64),
+                if !matches!(known, Known::Computed) {
+                    digesting.add_unknown(range, rows.len() as u64);
+                    continue;
+                }
+                let told = digesting.add(range, rows.clone(), 8 * rows.len() as u64);
+                let chunks = rows[rows.len().min(told.rows_before.into())..].chunks_exact(CHUNK_ROWS);
+                for (chunk, digest) in chunks.zip(&told.chunks) {
+                    prop_assert_eq!(*digest, ChunkDigest::of(chunk)?);
+                    prop_assert!(chunk[0].is_multiple_of(CHUNK));
                 }
             }
             prop_assert!(digesting.held_bytes.load(Ordering::Relaxed) <= batch_bytes_max * HELD_BATCHES_MAX);
