@@ -1,5 +1,6 @@
 //! u08: of a changed input only the new and changed rows are computed.
 
+mod chunks;
 mod donors;
 mod edits;
 mod identity;
