@@ -10,7 +10,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::UInt64Type;
 use arrow_array::{ArrayRef, ListArray, RecordBatch, StructArray, UInt32Array, UInt64Array};
 use arrow_buffer::OffsetBuffer;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_schema::{DataType, Field, FieldRef, Schema};
 use arrow_select::take::take;
 use rowmark_hashing::{RowHash, hash_rows};
 use rowmark_rows::{RowRange, RowRanges, RowSchema, RowType};
@@ -31,40 +31,40 @@ pub(super) struct Taken {
     pub(super) row: u64,
 }
 
-/// The columns of an entry: the row, its hash in three numbers, and what it gave.
-fn entry_schema(rows: &RowSchema) -> RowSchema {
-    let mut fields: Vec<Field> =
-        ["row", "hash 1", "hash 2", "hash 3"].map(|name| Field::new(name, DataType::UInt64, false)).to_vec();
+/// The columns of an entry: the row, its hash in three numbers, and what it gave. Arrow is to move them, so they have
+/// their relaxed form.
+fn entry_schema(outputs: &RowSchema) -> RowSchema {
+    let names = ["row", "hash 1", "hash 2", "hash 3"];
+    let fields = names.map(|name| Arc::new(Field::new(name, DataType::UInt64, false)));
+    let fields: Vec<FieldRef> = fields.into_iter().chain(outputs.arrow().fields().iter().cloned()).collect();
+    RowSchema::from_arrow(Arc::new(Schema::new(fields))).relaxed()
+}
+
+/// One column: the lists of rows of this schema.
+fn lists_schema(rows: &RowSchema) -> RowSchema {
     let row = DataType::Struct(rows.arrow().fields().clone());
-    fields.push(Field::new_list("outputs", Field::new("output", row, false), false));
-    RowSchema::from_arrow(Arc::new(Schema::new(fields)))
+    let outputs = Field::new_list("outputs", Field::new("output", row, false), false);
+    RowSchema::from_arrow(Arc::new(Schema::new(vec![outputs])))
 }
 
 /// Takes the outputs of rows that were found, in any order.
 pub(super) struct Outputs<'a> {
     search: &'a Search<'a>,
     rows: RowSchema,
+    lists: RowSchema,
     entries: RowSchema,
     sorter: Sorter<u64>,
     /// Rows by donor.
     taken: Vec<u64>,
-    /// Whether rows of this type cannot be moved.
-    is_given_up: bool,
 }
 
 impl<'a> Outputs<'a> {
     /// Begins to take outputs of a schema.
     pub(super) fn new(search: &'a Search<'a>, rows: &RowSchema) -> Result<Self, CommitError> {
-        let entries = entry_schema(rows);
+        let lists = lists_schema(rows);
+        let entries = entry_schema(&lists);
         let sorter = search.sorter(&entries, "outputs")?;
-        Ok(Self {
-            search,
-            rows: rows.clone(),
-            entries,
-            sorter,
-            taken: vec![0; search.donors.len()],
-            is_given_up: false,
-        })
+        Ok(Self { search, rows: rows.clone(), lists, entries, sorter, taken: vec![0; search.donors.len()] })
     }
 
     /// Takes what rows of a batch gave. If the batch cannot be read, its rows are computed again.
@@ -74,7 +74,7 @@ impl<'a> Outputs<'a> {
         batch: &OldBatch,
         taken: &[Taken],
     ) -> Result<(), CommitError> {
-        if taken.is_empty() || self.is_given_up {
+        if taken.is_empty() {
             return Ok(());
         }
         let donor = &self.search.donors[position];
@@ -87,17 +87,8 @@ impl<'a> Outputs<'a> {
             Err(error) => return Err(error.into()),
         };
         let Some(entries) = entries else { return Ok(()) };
-        match self.sorter.add(entries, taken.iter().map(|taken| (taken.row, taken.row)).collect()) {
-            Err(CommitError::Gather(error)) => {
-                self.is_given_up = true;
-                give_up(self.search, &error);
-                Ok(())
-            }
-            added => {
-                self.taken[position] += taken.len() as u64;
-                added
-            }
-        }
+        self.taken[position] += taken.len() as u64;
+        self.sorter.add(entries, taken.iter().map(|taken| (taken.row, taken.row)).collect())
     }
 
     /// The entries of rows, unless what is stored of them is not what it says.
@@ -107,15 +98,17 @@ impl<'a> Outputs<'a> {
             lengths().sum::<usize>() == outputs.num_rows() && i32::try_from(outputs.num_rows()).is_ok();
         let outputs = RecordBatch::try_new(Arc::clone(self.rows.arrow()), outputs.columns().to_vec());
         let outputs = outputs.ok().filter(|_| fits)?;
-        let DataType::List(output) = self.entries.arrow().field(4).data_type() else { return None };
+        let DataType::List(output) = self.lists.arrow().field(0).data_type() else { return None };
         let lists = ListArray::try_new(
             Arc::clone(output),
             OffsetBuffer::from_lengths(lengths()),
             Arc::new(StructArray::from(outputs)),
             None,
         );
+        let lists = RecordBatch::try_new(Arc::clone(self.lists.arrow()), vec![Arc::new(lists.ok()?)]);
+        let lists = self.lists.relaxed().restore(lists.ok()?).ok()?;
         let indices = UInt32Array::from_iter_values(taken.iter().map(|taken| taken.index as u32));
-        let lists = take(&lists.ok()?, &indices, None).ok()?;
+        let lists = take(lists.column(0), &indices, None).ok()?;
         let hashes: Vec<RowHash> =
             taken.iter().map(|taken| batch.rows[taken.index].hash).collect::<Option<_>>()?;
         let word = |word: usize| -> ArrayRef {
@@ -129,18 +122,9 @@ impl<'a> Outputs<'a> {
 
     /// Stores what was taken, by row; also answers how many rows each donor gave.
     pub(super) fn finish(self) -> Result<(Option<Found>, Vec<u64>), CommitError> {
-        let nothing = vec![0; self.taken.len()];
-        if self.is_given_up || self.taken == nothing {
-            return Ok((None, nothing));
-        }
-        let (search, taken) = (self.search, self.taken.clone());
-        match self.store() {
-            Err(CommitError::Gather(error)) => {
-                give_up(search, &error);
-                Ok((None, nothing))
-            }
-            stored => Ok((Some(stored?), taken)),
-        }
+        let taken = self.taken.clone();
+        let found = if taken.iter().all(|rows| *rows == 0) { None } else { Some(self.store()?) };
+        Ok((found, taken))
     }
 
     fn store(self) -> Result<Found, CommitError> {
@@ -157,14 +141,6 @@ impl<'a> Outputs<'a> {
         }
         let seal = Seal { rows_in: end, failed: RowRanges::new(), content_hash: hash, record: Vec::new() };
         Ok(Found { table: writer.seal(seal)?, rows: self.rows, _scratch: scratch })
-    }
-}
-
-/// Says that rows which stand elsewhere now are computed again: Arrow cannot move rows of their type.
-fn give_up(search: &Search<'_>, error: &ArrowError) {
-    let told = format!("rows that stand elsewhere now are computed again, as they cannot be moved: {error}");
-    if let Err(error) = search.workers.session.warn(search.workers.step, told) {
-        tracing::warn!(step = search.workers.step, "a warning could not be recorded: {error}");
     }
 }
 
@@ -259,9 +235,8 @@ impl<Out: RowType> FoundRows<'_, Out> {
         let column = |index: usize| entries.column(index).as_primitive::<UInt64Type>().values();
         let lists = entries.column(4).as_list::<i32>();
         let (first, last) = (lists.offsets().first() as usize, lists.offsets().last() as usize);
-        let outputs = lists.values().as_struct().slice(first, last - first);
-        let outputs =
-            RecordBatch::try_new(Arc::clone(self.found.rows.arrow()), outputs.columns().to_vec()).ok()?;
+        let outputs = RecordBatch::from(lists.values().as_struct().slice(first, last - first));
+        let outputs = self.found.rows.restore(outputs).ok()?;
         let decoded = self.found.rows.decode::<Out>(&outputs).ok()?;
         if !self.is_written_alike(&decoded, &outputs) {
             return None;

@@ -192,8 +192,12 @@ impl<K> SortedHeld<K> {
 
 /// The rows at these places: the position of a batch, and of a row in it.
 fn gather(batches: &[RecordBatch], places: &[(usize, usize)]) -> Result<RecordBatch, ArrowError> {
+    let schema = RowSchema::from_arrow(batches.first().expect("there is a row").schema());
+    let relaxed = schema.relaxed();
+    let batches: Vec<RecordBatch> =
+        batches.iter().map(|batch| relaxed.restore(batch.clone())).collect::<Result<_, _>>()?;
     let batches: Vec<&RecordBatch> = batches.iter().collect();
-    interleave_record_batch(&batches, places)
+    schema.restore(interleave_record_batch(&batches, places)?)
 }
 
 /// The memory of a batch's rows; of the allocation that it may share with others only its part.

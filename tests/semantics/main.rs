@@ -12,6 +12,7 @@ mod deadly_rows;
 mod death;
 mod edits;
 mod ends;
+mod enums;
 mod explain;
 mod exports;
 mod failures;

@@ -5,6 +5,7 @@ mod difference;
 mod error;
 mod range;
 mod ranges;
+mod relaxed;
 mod row;
 mod sample;
 mod schema;

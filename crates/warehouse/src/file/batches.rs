@@ -33,7 +33,7 @@ impl Batches for SegmentBatches {
         let segment = &self.segments[frame.place.segment as usize];
         let damaged = |damage| damaged(segment, frame, damage);
         let payload = read_payload(segment, frame)?.map_err(damaged)?;
-        let batch = decode_batch(&payload, self.schema.arrow().clone())
+        let batch = decode_batch(&payload, &self.schema)
             .map_err(|source| damaged(Damage::Arrow { part: "batch", source }))?;
         if batch.num_rows() as u64 != frame.rows {
             return Err(damaged(Damage::Contradiction { part: "number of rows" }));

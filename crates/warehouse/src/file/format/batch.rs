@@ -13,7 +13,7 @@ use arrow_ipc::MetadataVersion;
 use arrow_ipc::convert::try_schema_from_ipc_buffer;
 use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
-use arrow_schema::{ArrowError, DataType, FieldRef, SchemaRef};
+use arrow_schema::{ArrowError, DataType, FieldRef};
 use rowmark_rows::RowSchema;
 
 use super::SCHEMA_BYTES_MAX;
@@ -86,7 +86,7 @@ pub(crate) fn decode_schema(schema_ipc: &[u8]) -> Result<RowSchema, ArrowError> 
 }
 
 /// Reads a batch; its columns are slices of `payload` wherever they are aligned.
-pub(crate) fn decode_batch(payload: &Buffer, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn decode_batch(payload: &Buffer, schema: &RowSchema) -> Result<RecordBatch, ArrowError> {
     let broken = |what: &str| ArrowError::ParseError(format!("the message {what}"));
     let (prefix, rest) = payload.split_at_checked(8).ok_or_else(|| broken("is too short"))?;
     if prefix[..4] != CONTINUATION {
@@ -100,7 +100,10 @@ pub(crate) fn decode_batch(payload: &Buffer, schema: SchemaRef) -> Result<Record
     let body = payload.slice(8 + metadata_bytes);
     check_buffers(batch, &body).ok_or_else(|| broken("has a buffer that cannot be right"))?;
     // A checksum that is right makes other bytes than our own a forgery. Arrow panics at some of them.
-    let read = || read_record_batch(&body, batch, schema, &HashMap::new(), None, &message.version());
+    let read = || {
+        let relaxed = schema.relaxed().arrow().clone();
+        schema.restore(read_record_batch(&body, batch, relaxed, &HashMap::new(), None, &message.version())?)
+    };
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken("holds what Arrow panics at")))
 }
 
