@@ -127,6 +127,20 @@ fn what_is_made_to_fill_the_memory_does_not() {
             "it has 4194304 columns, where 32768 are the most",
         ),
     ];
+    #[cfg(feature = "zstd")]
+    let files = {
+        let packed = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+        let (csv, json) = ("n\n1\n".repeat(20 << 20), "{\"n\":1}\n".repeat(10 << 20));
+        // A frame that asks for a window of terabytes.
+        let window = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0xff, 0, 0, 0];
+        let more = [
+            ("bomb.csv.zst", packed(csv.as_bytes()), "it unpacks to more than 500 times"),
+            ("bomb.json.zst", packed(json.as_bytes()), "it unpacks to more than 500 times"),
+            ("one.csv.zst", packed(&[b'x'; 80 << 20]), "line 1: a record is longer than 8388608 bytes"),
+            ("window.csv.zst", window, "cannot read"),
+        ];
+        [files, more.into()].concat()
+    };
     for (name, bytes, expected) in files {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();

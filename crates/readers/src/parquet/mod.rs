@@ -1,9 +1,11 @@
 //! Rows of Parquet files. Reading begins at the row group in which the first row is, and reads the columns that are asked
 //! for.
 
+mod pages;
+
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -26,6 +28,9 @@ const EXTENSIONS: [&str; 2] = ["parquet", "pq"];
 /// Rows that are read at a time, and their bytes as far as the file says how large rows are.
 const BATCH_ROWS_MAX: u64 = 4096;
 const BATCH_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What the rows of a batch could hold if all of them were the one value of the largest dictionary.
+const REPEATED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// A Parquet file, or many, as a source of rows of type `T`, matched to columns by name.
 ///
@@ -50,6 +55,8 @@ struct Opened {
     metadata: ArrowReaderMetadata,
     projection: ProjectionMask,
     plan: Arc<Plan>,
+    /// The size of the largest dictionary, once its pages were looked at.
+    dictionary_bytes_max: Mutex<Option<u64>>,
 }
 
 impl<T: RowType> FileSource<Parquet<T>> {
@@ -89,14 +96,30 @@ impl Opened {
         };
         schema.get_or_insert_with(|| plan.schema().clone());
         let projection = ProjectionMask::roots(metadata.parquet_schema(), plan.columns().iter().copied());
-        Ok(Self { metadata, projection, plan: Arc::new(plan.projected()) })
+        let plan = Arc::new(plan.projected());
+        Ok(Self { metadata, projection, plan, dictionary_bytes_max: Mutex::default() })
+    }
+
+    /// Looks at the pages of all columns that are read, the first time. Answers the size of the largest dictionary.
+    fn check_pages(&self, file: &DataFile) -> Result<u64, Error> {
+        let mut known = self.dictionary_bytes_max.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = *known {
+            return Ok(bytes);
+        }
+        let mut bytes_max = 0;
+        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let columns = group.columns().iter().enumerate();
+            let read = columns.filter(|(leaf, _)| self.projection.leaf_included(*leaf));
+            bytes_max = bytes_max.max(pages::check(file, number, read.map(|(_, column)| column))?);
+        }
+        Ok(*known.insert(bytes_max))
     }
 
     fn groups(&self) -> usize {
         self.metadata.metadata().num_row_groups()
     }
 
-    fn batch_rows(&self) -> usize {
+    fn batch_rows(&self, dictionary_bytes_max: u64) -> usize {
         let groups = self.metadata.metadata().row_groups();
         let (bytes, rows) = groups.iter().fold((0, 1), |(bytes, rows), group| {
             (
@@ -104,7 +127,8 @@ impl Opened {
                 group.num_rows().unsigned_abs() + rows,
             )
         });
-        (BATCH_BYTES / (bytes / rows).max(1)).clamp(1, BATCH_ROWS_MAX) as usize
+        let repeated = REPEATED_BYTES_MAX / dictionary_bytes_max.max(1);
+        (BATCH_BYTES / (bytes / rows).max(1)).min(repeated).clamp(1, BATCH_ROWS_MAX) as usize
     }
 }
 
@@ -186,11 +210,12 @@ impl<T: RowType> Format for Parquet<T> {
     ) -> Result<BatchCursor<T>, Error> {
         let opened = &self.files[number];
         let path = file.path().to_owned();
+        let dictionary_bytes_max = opened.check_pages(file)?;
         let batches = guarded(&path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file.file()?, opened.metadata.clone())
                 .with_row_groups((index.0.of(row)..opened.groups()).collect())
                 .with_projection(opened.projection.clone())
-                .with_batch_size(opened.batch_rows())
+                .with_batch_size(opened.batch_rows(dictionary_bytes_max))
                 .build()
                 .map_err(|error| damaged(&path, error))
         })?;
