@@ -1,12 +1,12 @@
 //! The kinds of UDF: what each makes of the rows that a worker reads.
 
 use rowmark_executor::Computed;
-use rowmark_hashing::{ContentHash, RowHash, RowHasher};
+use rowmark_hashing::{ContentHash, RowHash};
 use rowmark_rows::{RowSchema, RowType, row_bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::error::RowError;
-use crate::input::Rows;
+use crate::input::{Input, Reader, Rows, Told};
 use crate::udf::{Identity, Udf};
 
 mod batch;
@@ -44,7 +44,8 @@ pub(crate) trait Function<In>: Send + Sync + 'static {
 
     fn setup(&self) -> Result<Self::Worker, RowError>;
 
-    /// What tells rows by their content, if they are [keyed](Self::IS_KEYED); the schema is that of the rows.
+    /// What tells rows that are [keyed](Self::IS_KEYED) by their content, where the [row](Self::IS_OF_THE_ROW) does not tell
+    /// it; the schema is that of the rows.
     fn hasher(&self, _schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
         Ok(None)
     }
@@ -62,16 +63,30 @@ pub(crate) trait HashRow<In> {
     fn hash(&mut self, row: &In) -> Result<Option<RowHash>, RowError>;
 }
 
-impl<In: RowType> HashRow<In> for RowHasher {
-    fn hash(&mut self, row: &In) -> Result<Option<RowHash>, RowError> {
-        Ok(Self::hash(self, row).ok())
-    }
+/// Knows rows by their content as a function sees them, in the order in which they are read.
+pub(crate) struct Hashes<'a, In> {
+    hasher: Option<Hasher<'a, In>>,
+    told: Told,
 }
 
-/// A hasher of single rows. Their type may have been inferred, so that it is in no code: it counts here.
-fn of_rows<'a, In: RowType>(schema: &RowSchema) -> Result<Option<Hasher<'a, In>>, RowError> {
-    let context = ContentHash::of(&("rowmark.row", schema.content_hash(), type_text::<In>()))?;
-    Ok(Some(Box::new(RowHasher::new(context))))
+impl<'a, In: RowType> Hashes<'a, In> {
+    /// Begins to read an input whose rows are to be known.
+    pub(crate) fn reader<F: Function<In>>(
+        input: &'a dyn Input<In>,
+        function: &'a F,
+    ) -> Result<(Box<dyn Reader<In> + 'a>, Self), RowError> {
+        let (hasher, told) = (function.hasher(input.schema())?, Told::default());
+        let reader = match hasher {
+            Some(_) => input.reader()?,
+            None => input.hashing_reader(ContentHash::of("rowmark.function")?, &told)?,
+        };
+        Ok((reader, Self { hasher, told }))
+    }
+
+    /// The hash of the row that was read last.
+    pub(crate) fn of_last(&mut self, row: &In) -> Result<Option<RowHash>, RowError> {
+        self.hasher.as_mut().map_or_else(|| Ok(self.told.get()), |hasher| hasher.hash(row))
+    }
 }
 
 /// The name of a type without modules, so that it may move to another.
@@ -177,10 +192,6 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for Map<U> {
         RowError::setup(&self.0)
     }
 
-    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
-        of_rows(schema)
-    }
-
     fn apply<'a>(&'a self, state: &'a mut U::State, rows: Rows<'a, In>) -> Items<'a, Self::Outputs> {
         each(&self.0, state, rows, |_, output| Some(output))
     }
@@ -216,10 +227,6 @@ impl<In: RowType, U: Udf<In, Output: RowType>> Function<In> for MapWith<U> {
         RowError::setup(&self.0)
     }
 
-    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
-        of_rows(schema)
-    }
-
     fn apply<'a>(&'a self, state: &'a mut U::State, rows: Rows<'a, In>) -> Items<'a, Self::Outputs> {
         each(&self.0, state, rows, |input, output| Some(WithInput { input, output }))
     }
@@ -246,10 +253,6 @@ where
 
     fn setup(&self) -> Result<U::State, RowError> {
         RowError::setup(&self.0)
-    }
-
-    fn hasher(&self, schema: &RowSchema) -> Result<Option<Hasher<'_, In>>, RowError> {
-        of_rows(schema)
     }
 
     fn apply<'a>(&'a self, state: &'a mut U::State, rows: Rows<'a, In>) -> Items<'a, Self::Outputs> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rowmark_hashing::{ContentHash, Fingerprint};
 use rowmark_rows::{RowRange, RowSchema, RowType};
 
-use super::{Input, Reader, Rows, extend};
+use super::{Hashing, Input, Reader, Rows, Told, extend};
 use crate::Error;
 use crate::error::{CommitError, RowError};
+use crate::function::type_text;
 use crate::session::Session;
 use crate::udf::Udf;
 
@@ -46,6 +47,12 @@ impl<T, U: Udf<T, Output = bool>> FilterInput<T, U> {
         let own = behind(session, &Fingerprint::new("rowmark.filter"), "filter", &*predicate)?.hash();
         Ok(Self { input, predicate, fingerprint, own })
     }
+
+    fn through<'a>(&'a self, reader: Box<dyn Reader<T> + 'a>) -> Result<Box<dyn Reader<T> + 'a>, RowError> {
+        let udf = &*self.predicate;
+        let keep = move |row: T, state: &mut U::State| Ok(call(udf, state, &row)?.then_some(row));
+        Ok(Box::new(Through { reader, state: RowError::setup(udf)?, function: keep }))
+    }
 }
 
 impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
@@ -74,9 +81,18 @@ impl<T, U: Udf<T, Output = bool>> Input<T> for FilterInput<T, U> {
     }
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
-        let udf = &*self.predicate;
-        let keep = move |row: T, state: &mut U::State| Ok(call(udf, state, &row)?.then_some(row));
-        Ok(Box::new(Through { reader: self.input.reader()?, state: RowError::setup(udf)?, function: keep }))
+        self.through(self.input.reader()?)
+    }
+
+    /// Hashes the rows that are kept, if the others need not be.
+    fn hashing_reader(&self, context: ContentHash, told: &Told) -> Result<Box<dyn Reader<T> + '_>, RowError>
+    where
+        T: RowType,
+    {
+        if self.is_as_stored() {
+            return Ok(Box::new(Hashing::new(self.reader()?, (context, self.schema()), told)?));
+        }
+        self.through(self.input.hashing_reader(context, told)?)
     }
 
     fn shown(&self, row: u64) -> Option<String> {
@@ -94,17 +110,30 @@ pub(crate) struct ProjectInput<T, U> {
     udf: Arc<U>,
     schema: RowSchema,
     fingerprint: Fingerprint,
+    /// The identity of the function alone, and of the rows that it gives.
+    own: ContentHash,
 }
 
-impl<T, U: Udf<T, Output: RowType>> ProjectInput<T, U> {
+impl<T: RowType, U: Udf<T, Output: RowType>> ProjectInput<T, U> {
     pub(crate) fn new(session: &Session, input: Arc<dyn Input<T>>, udf: Arc<U>) -> Result<Self, Error> {
         let fingerprint = behind(session, input.fingerprint(), "project", &*udf)?;
         let schema = RowSchema::of::<U::Output>()?;
-        Ok(Self { input, udf, schema, fingerprint })
+        let own = behind(session, &Fingerprint::new("rowmark.project"), "project", &*udf)?.hash();
+        let own = ContentHash::of(&(own, schema.content_hash(), type_text::<U::Output>()))?;
+        Ok(Self { input, udf, schema, fingerprint, own })
+    }
+
+    fn through<'a>(
+        &'a self,
+        reader: Box<dyn Reader<T> + 'a>,
+    ) -> Result<Box<dyn Reader<U::Output> + 'a>, RowError> {
+        let udf = &*self.udf;
+        let project = move |row: T, state: &mut U::State| call(udf, state, &row).map(Some);
+        Ok(Box::new(Through { reader, state: RowError::setup(udf)?, function: project }))
     }
 }
 
-impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
+impl<T: RowType, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
     fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
@@ -125,14 +154,22 @@ impl<T, U: Udf<T, Output: RowType>> Input<U::Output> for ProjectInput<T, U> {
         self.input.is_dense()
     }
 
+    fn digest(&self, rows: RowRange) -> Option<ContentHash> {
+        ContentHash::of(&("rowmark.projected", self.own, self.input.digest(rows)?)).ok()
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader<U::Output> + '_>, RowError> {
-        let udf = &*self.udf;
-        let project = move |row: T, state: &mut U::State| call(udf, state, &row).map(Some);
-        Ok(Box::new(Through {
-            reader: self.input.reader()?,
-            state: RowError::setup(udf)?,
-            function: project,
-        }))
+        self.through(self.input.reader()?)
+    }
+
+    /// A row is known by the one that it was made from: it may hold what no hash of its own would tell.
+    fn hashing_reader(
+        &self,
+        context: ContentHash,
+        told: &Told,
+    ) -> Result<Box<dyn Reader<U::Output> + '_>, RowError> {
+        let context = ContentHash::of(&("rowmark.projected", context, self.own))?;
+        self.through(self.input.hashing_reader(context, told)?)
     }
 
     fn shown(&self, row: u64) -> Option<String> {
@@ -228,6 +265,15 @@ impl<T> Input<T> for UnionInput<T> {
         Ok(Box::new(UnionReader { readers: [first.reader()?, second.reader()?], boundary: self.rows[0] }))
     }
 
+    fn hashing_reader(&self, context: ContentHash, told: &Told) -> Result<Box<dyn Reader<T> + '_>, RowError>
+    where
+        T: RowType,
+    {
+        let [first, second] = &self.inputs;
+        let readers = [first.hashing_reader(context, told)?, second.hashing_reader(context, told)?];
+        Ok(Box::new(UnionReader { readers, boundary: self.rows[0] }))
+    }
+
     fn shown(&self, row: u64) -> Option<String> {
         let ([first, second], boundary) = (&self.inputs, self.rows[0]);
         if row < boundary { first.shown(row) } else { second.shown(row - boundary) }
@@ -304,6 +350,14 @@ impl<T> Input<T> for SliceInput<T> {
 
     fn reader(&self) -> Result<Box<dyn Reader<T> + '_>, RowError> {
         Ok(Box::new(SliceReader { reader: self.input.reader()?, start: self.range.start() }))
+    }
+
+    fn hashing_reader(&self, context: ContentHash, told: &Told) -> Result<Box<dyn Reader<T> + '_>, RowError>
+    where
+        T: RowType,
+    {
+        let reader = self.input.hashing_reader(context, told)?;
+        Ok(Box::new(SliceReader { reader, start: self.range.start() }))
     }
 
     fn shown(&self, row: u64) -> Option<String> {

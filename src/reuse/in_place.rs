@@ -11,6 +11,9 @@ use super::sieve::{Bits, Sieve};
 use super::{Cursor, NewRow, OldBatch, Search};
 use crate::error::CommitError;
 
+/// New rows that are not worth a look at all hashes before them.
+const FEW_ROWS: u64 = 65_536;
+
 /// What is known so far of which rows stand where they stood.
 pub(super) struct InPlace<'a> {
     search: &'a Search<'a>,
@@ -49,9 +52,6 @@ fn stored(search: &Search<'_>) -> Result<Sieve, CommitError> {
     }
     Ok(stored)
 }
-
-/// New rows that are not worth a look at all hashes before them.
-const FEW_ROWS: u64 = 65_536;
 
 impl<'a> InPlace<'a> {
     /// Begins a comparison for which so many rows are read.

@@ -14,7 +14,7 @@ use super::outputs::Outputs;
 use super::pairs::Pairs;
 use super::{Donor, Matches, NewRow, Search};
 use crate::error::{CommitError, RowError};
-use crate::function::{Function, Hasher, Items};
+use crate::function::{Function, Hashes, Items};
 use crate::input::{Input, Reader, Rows};
 use crate::poison::{Notes, WorkerNote};
 use crate::step::in_order::InOrder;
@@ -89,7 +89,7 @@ struct HashTask<'a, In, F> {
 /// What a worker keeps between leases.
 struct Worker<'a, In> {
     reader: Box<dyn Reader<In> + 'a>,
-    hasher: Option<Hasher<'a, In>>,
+    hashes: Hashes<'a, In>,
     note: Option<WorkerNote>,
 }
 
@@ -102,20 +102,20 @@ impl<'t, In: RowType, F: Function<In>> Task for HashTask<'t, In, F> {
     fn setup(&self) -> Result<Self::Worker, RowError> {
         let Self { input, function, notes } = *self;
         let note = notes.map(Notes::worker).transpose().map_err(RowError::Note)?;
-        Ok(Worker { reader: input.reader()?, hasher: function.hasher(input.schema())?, note })
+        let (reader, hashes) = Hashes::reader(input, function)?;
+        Ok(Worker { reader, hashes, note })
     }
 
     fn open<'a>(
         &'a self,
-        Worker { reader, hasher, note }: &'a mut Self::Worker,
+        Worker { reader, hashes, note }: &'a mut Self::Worker,
         range: Range<u64>,
     ) -> Result<impl Iterator<Item = Result<Computed<NewRow>, RowError>> + 'a, RowError> {
         let rows = reader.read(RowRange::from(range.clone()))?;
         let hash = move |rows: Rows<'a, In>| -> Items<'a, NewRow> {
             Box::new(rows.map(move |row| {
                 let Some(row) = row? else { return Ok(NewRow::FilteredOut.into()) };
-                let hash = hasher.as_mut().map_or(Ok(None), |hasher| hasher.hash(&row))?;
-                Ok(hash.map_or(NewRow::Unknown, NewRow::Hashed).into())
+                Ok(hashes.of_last(&row)?.map_or(NewRow::Unknown, NewRow::Hashed).into())
             }))
         };
         Ok(match (note, self.notes) {

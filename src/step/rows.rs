@@ -17,7 +17,7 @@ use super::work::{Computation, Work, hash_rows};
 use crate::Result;
 use crate::digests::Digests;
 use crate::error::{CommitError, RowError, text_of};
-use crate::function::{Function, Hasher, Items, Outputs};
+use crate::function::{Function, Hashes, Items, Outputs};
 use crate::input::{Input, Reader, Rows};
 use crate::poison::{Notes, WorkerNote};
 use crate::reuse::{Found, FoundRows, Matches, Search, find};
@@ -78,7 +78,7 @@ impl<In: RowType, F: Function<In>> Work for RowWork<'_, In, F> {
     }
 
     fn is_keyed(&self) -> bool {
-        F::IS_KEYED && self.input.is_repeatable() && self.input.is_as_stored()
+        F::IS_KEYED && self.input.is_repeatable()
     }
 
     fn digest(&self, rows: RowRange) -> Option<ContentHash> {
@@ -132,7 +132,7 @@ struct Worker<'a, In, F: Function<In>> {
 
 /// How a worker knows rows by their content.
 struct Key<'a, In, F: Function<In>> {
-    hasher: Hasher<'a, In>,
+    hashes: Hashes<'a, In>,
     found: Option<FoundRows<'a, F::Out>>,
     /// The hash of the row that the function was given last, and what it gave when it was computed over another input.
     last_hash: Cell<Option<RowHash>>,
@@ -172,7 +172,7 @@ impl<In: RowType, F: Function<In>> Key<'_, In, F> {
         range: RowRange,
         rows: Rows<'a, In>,
     ) -> Items<'a, Given<F::Outputs>> {
-        let Self { hasher, found, last_hash, last_found } = self;
+        let Self { hashes, found, last_hash, last_found } = self;
         if let Some(found) = found {
             found.begin(range);
         }
@@ -180,7 +180,7 @@ impl<In: RowType, F: Function<In>> Key<'_, In, F> {
         let unknown = (range.start()..).zip(rows).map(move |(number, row)| {
             last_hash.set(None);
             let Some(row) = row? else { return Ok(None) };
-            let hash = hasher.hash(&row)?;
+            let hash = hashes.of_last(&row)?;
             last_hash.set(hash);
             if let (Some(found), Some(hash)) = (found.as_mut(), hash)
                 && let Some(outputs) = found.get(number, hash)?.and_then(F::Outputs::of_stored)
@@ -211,15 +211,15 @@ impl<'t, In: RowType, F: Function<In>> Task for RowTask<'t, In, F> {
     fn setup(&self) -> Result<Self::Worker, RowError> {
         let RowWork { input, function, .. } = self.work;
         let note = self.notes.map(Notes::worker).transpose().map_err(RowError::Note)?;
-        let hasher = if self.is_keyed { function.hasher(input.schema())? } else { None };
-        let found = self.found.map(Found::reader);
-        let key = hasher.map(|hasher| Key {
-            hasher,
-            found,
-            last_hash: Cell::default(),
-            last_found: Cell::default(),
-        });
-        Ok(Worker { reader: input.reader()?, state: function.setup()?, key, note })
+        let (reader, key) = if self.is_keyed {
+            let (reader, hashes) = Hashes::reader(*input, *function)?;
+            let found = self.found.map(Found::reader);
+            let key = Key { hashes, found, last_hash: Cell::default(), last_found: Cell::default() };
+            (reader, Some(key))
+        } else {
+            (input.reader()?, None)
+        };
+        Ok(Worker { reader, state: function.setup()?, key, note })
     }
 
     fn open<'a>(

@@ -196,6 +196,48 @@ fn u08_what_serde_skips_and_a_projection_sets_is_seen() {
     }
 }
 
+#[test]
+fn u08_rows_behind_a_projection_are_known_by_what_they_were_made_from() {
+    static CALLS: Calls = Calls::new();
+    #[derive(Serialize, Deserialize, Clone)]
+    struct Seen {
+        parity: u64,
+        #[serde(skip)]
+        n: u64,
+    }
+    let folder = Folder::new();
+    let run = |rows: &[u64], factor: u64, is_twice: bool| {
+        let session = builder(&folder.path()).batch_rows_max(7).open().unwrap();
+        let done = done(&session, &CALLS, "sum", |session| {
+            let rows = session.read_values(rows).filter(udf!("small", |n: &u64| *n < 1000));
+            let seen =
+                rows.project(udf!("seen", captures(factor), |n: &u64| Seen { parity: n % 2, n: n * factor }));
+            let plain = rows.project(udf!("plain", |n: &u64| Seen { parity: 7, n: *n }));
+            let seen = if is_twice { seen.union(&plain) } else { seen };
+            let seen = seen.project(udf!("again", |row: &Seen| Seen { parity: row.parity, n: row.n + 1 }));
+            seen.filter(udf!("all", |row: &Seen| row.n < 10_000)).map(udf!("sum", |row: &Seen| {
+                CALLS.count(row.n - 1);
+                row.parity + row.n
+            }))
+        });
+        (called(&done), done.rows)
+    };
+    let sums = |rows: &[u64], factor: u64| rows.iter().map(|n| n % 2 + n * factor + 1).collect::<Vec<_>>();
+    let rows = numbers(60);
+    assert_eq!(run(&rows, 1, false), (rows.clone(), sums(&rows, 1)));
+    // Of rows that serde writes alike each gets what is its.
+    let mut edited: Vec<u64> = rows.iter().rev().copied().chain([100, 2000]).collect();
+    edited.remove(3);
+    let kept = &edited[..edited.len() - 1];
+    assert_eq!(run(&edited, 1, false), (vec![100], sums(kept, 1)));
+    // Another projection gives other rows, also where some are the same.
+    let doubled: Vec<u64> = numbers(60).iter().map(|n| 2 * n).collect();
+    assert_eq!(run(&rows, 2, false), (doubled, sums(&rows, 2)));
+    // Rows of two projections are told apart.
+    let both = [sums(&rows, 2), rows.iter().map(|n| 7 + n + 1).collect()].concat();
+    assert_eq!(run(&rows, 2, true), (rows.clone(), both));
+}
+
 /// Rows of 0 to 3 outputs, as many as their remainder by four.
 fn parts(n: u64) -> Vec<(u64, u64)> {
     (0..n % 4).map(|part| (n, part)).collect()

@@ -83,13 +83,18 @@ struct Drawn {
 
 #[test]
 fn u08_enums_are_moved_wherever_they_stand() {
-    check(&MADE, &[100], |rows| rows.map(udf!("made", |n: &u64| shape(made(*n)))));
-    check(&MADE, &[100], |rows| {
-        rows.flat_map(udf!("made", |n: &u64| vec![(shape(made(*n)), 7_u8); *n as usize % 3]))
+    static DRAWN: Calls = Calls::new();
+    fn drawn(n: u64) -> u64 {
+        DRAWN.count(n);
+        n
+    }
+    check(&DRAWN, &[100], |rows| rows.map(udf!("made", |n: &u64| shape(drawn(*n)))));
+    check(&DRAWN, &[100], |rows| {
+        rows.flat_map(udf!("made", |n: &u64| vec![(shape(drawn(*n)), 7_u8); *n as usize % 3]))
     });
-    check(&MADE, &[100], |rows| {
+    check(&DRAWN, &[100], |rows| {
         rows.map_with(udf!("made", |n: &u64| Drawn {
-            shape: shape(made(*n)),
+            shape: shape(drawn(*n)),
             others: (0..*n % 5).map(shape).collect(),
             maybe: n.is_multiple_of(2).then(|| (shape(n + 1), *n)),
         }))
