@@ -137,7 +137,13 @@ impl Case {
         Self { name, about, sides: sides.into(), targets: Vec::new() }
     }
 
-    pub(crate) fn reaching(self, targets: impl Into<Vec<Target>>) -> Self {
-        Self { targets: targets.into(), ..self }
+    pub(crate) fn beside(mut self, rival: Side) -> Self {
+        self.sides.push(rival);
+        self
+    }
+
+    pub(crate) fn reaching(mut self, targets: impl IntoIterator<Item = Target>) -> Self {
+        self.targets.extend(targets);
+        self
     }
 }

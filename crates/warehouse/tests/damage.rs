@@ -332,3 +332,43 @@ fn an_error_says_which_file_where_and_what() {
         error.ends_with("has format version 4, and this program knows versions up to 3; use a newer rowmark")
     );
 }
+
+#[test]
+fn damage_to_a_large_segment_is_found_by_whichever_thread_looks_at_it() {
+    const FRAMES: u64 = 44;
+    let schema = rowmark_rows::RowSchema::of::<String>().unwrap();
+    let (folder, warehouse) = open();
+    let name = dataset("a");
+    let mut writer = warehouse.create(&name, &schema, b"").unwrap();
+    for frame in 0..FRAMES {
+        let text = frame.to_string().repeat(1 << 20);
+        writer.append(range(frame, frame + 1), code(1), &schema.encode(&[text]).unwrap()).unwrap();
+    }
+    writer.commit().unwrap();
+    drop(writer);
+    let file = &files_of(folder.path(), &name)[0];
+    let whole = warehouse.open_table(&name).unwrap().unwrap();
+    assert_eq!((whole.processed().rows(), whole.dropped_tail()), (FRAMES, None));
+    let bytes = fs::read(file).unwrap();
+    for frame in [0, 1, FRAMES / 2 - 1, FRAMES / 2, FRAMES - 2, FRAMES - 1] {
+        let mut damaged = bytes.clone();
+        // A byte of the frame's text, and one of the one behind it, which must not be what is told.
+        let texts = [frame, frame + 1].map(|frame| frame.to_string().repeat(1000));
+        for text in texts {
+            if let Some(place) = bytes.windows(1000).position(|bytes| *bytes == text.as_bytes()[..1000]) {
+                damaged[place + 500] ^= 1;
+            }
+        }
+        fs::write(file, &damaged).unwrap();
+        match warehouse.open_table(&name) {
+            Ok(Some(table)) => assert_eq!(table.processed().rows(), frame, "a tail that was not committed"),
+            Ok(None) => panic!("the table is there"),
+            Err(Error::Damaged { offset, .. }) => {
+                let place =
+                    damaged.iter().zip(&bytes).position(|(damaged, byte)| damaged != byte).unwrap() as u64;
+                assert!(offset < place && place - offset < 2 << 20, "frame {frame}: {offset}, {place}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}

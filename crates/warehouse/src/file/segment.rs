@@ -20,6 +20,12 @@ use crate::error::Damage;
 /// How much of a file is looked at at once.
 const WINDOW_BYTES: u64 = 1 << 20;
 
+/// How much is looked at for the head of a frame: small frames stand close to each other.
+const HEAD_WINDOW_BYTES: u64 = 4 << 10;
+
+/// How many bytes of frames are worth a thread that verifies them.
+const VERIFIED_BYTES_MIN: u64 = 16 << 20;
+
 /// The end of a segment that was not whole, and is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DroppedTail {
@@ -92,12 +98,11 @@ pub(super) fn check_features(file: &ReadFile, needs: Needs) -> Result<(), Error>
 
 /// Reads and checks the frames of the newest segment, which may end in a torn one.
 pub(crate) fn read_open_end(file: &ReadFile, identity: u64, start: u64) -> Result<SegmentFrames, Error> {
-    let mut frames = FrameReader::new(file, identity, file.bytes());
-    let (heads, bytes) = frames.read_whole_frames(start)?;
+    let (heads, bytes) = read_whole_frames(file, identity, start, file.bytes())?;
     if bytes == file.bytes() {
         return Ok(SegmentFrames { frames: heads, bytes, dropped: None });
     }
-    if let Some(witness) = frames.find_witness(bytes)? {
+    if let Some(witness) = FrameReader::new(file, identity, file.bytes()).find_witness(bytes)? {
         let witness = format!("the frame at byte {witness}");
         return Err(broken_frame(file, bytes, witness));
     }
@@ -122,7 +127,7 @@ pub(crate) fn read_followed(
             damage: Damage::Truncated { expected: bytes, found: file.bytes() },
         });
     }
-    let (frames, whole_bytes) = FrameReader::new(file, identity, bytes).read_whole_frames(start)?;
+    let (frames, whole_bytes) = read_whole_frames(file, identity, start, bytes)?;
     if whole_bytes != bytes {
         return Err(broken_frame(file, whole_bytes, format!("segment {successor}")));
     }
@@ -133,6 +138,61 @@ fn broken_frame(file: &ReadFile, offset: u64, witness: String) -> Error {
     Error::Damaged { path: file.path().to_owned(), offset, damage: Damage::CommittedFrame { witness } }
 }
 
+/// The heads of the whole frames from `start` on, and where the last of them ends.
+fn read_whole_frames(
+    file: &ReadFile,
+    identity: u64,
+    start: u64,
+    limit: u64,
+) -> Result<(Vec<FrameHead>, u64), Error> {
+    let mut reader =
+        FrameReader { window_bytes: HEAD_WINDOW_BYTES, ..FrameReader::new(file, identity, limit) };
+    let (mut heads, mut end) = (Vec::new(), start);
+    while let Some(head) = reader.read_head(end)? {
+        end = head.end();
+        heads.push(head);
+    }
+    heads.truncate(count_whole(file, identity, limit, &heads)?);
+    let end = heads.last().map_or(start, FrameHead::end);
+    Ok((heads, end))
+}
+
+/// How many frames there are before the first that is not whole, found out on all cores.
+fn count_whole(file: &ReadFile, identity: u64, limit: u64, heads: &[FrameHead]) -> Result<usize, Error> {
+    let count = |heads: &[FrameHead]| -> Result<usize, Error> {
+        let mut reader = FrameReader::new(file, identity, limit);
+        for (index, head) in heads.iter().enumerate() {
+            if reader.read_frame(head.offset)?.is_none() {
+                return Ok(index);
+            }
+        }
+        Ok(heads.len())
+    };
+    let bytes: u64 = heads.iter().map(|head| head.payload_bytes).sum();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min((bytes / VERIFIED_BYTES_MIN) as usize);
+    if threads <= 1 {
+        return count(heads);
+    }
+    let parts: Vec<&[FrameHead]> = heads.chunks(heads.len().div_ceil(threads)).collect();
+    let counts: Vec<Result<usize, Error>> = std::thread::scope(|scope| {
+        let counting: Vec<_> = parts.iter().map(|part| scope.spawn(|| count(part))).collect();
+        counting
+            .into_iter()
+            .map(|thread| thread.join().expect("what verifies frames does not panic"))
+            .collect()
+    });
+    let mut whole = 0;
+    for (part, count) in parts.iter().zip(counts) {
+        let count = count?;
+        whole += count;
+        if count < part.len() {
+            break;
+        }
+    }
+    Ok(whole)
+}
+
 /// Goes through the frames of a segment from its start, through a window of bounded size.
 struct FrameReader<'a> {
     file: &'a ReadFile,
@@ -140,30 +200,25 @@ struct FrameReader<'a> {
     /// Nothing from here on is looked at.
     limit: u64,
     window: Vec<u8>,
+    window_bytes: u64,
     window_start: u64,
 }
 
 impl<'a> FrameReader<'a> {
     fn new(file: &'a ReadFile, identity: u64, limit: u64) -> Self {
-        Self { file, identity, limit, window: Vec::new(), window_start: 0 }
+        Self { file, identity, limit, window: Vec::new(), window_bytes: WINDOW_BYTES, window_start: 0 }
     }
 
-    /// The heads of the whole frames from `start` on, and where the last of them ends.
-    fn read_whole_frames(&mut self, start: u64) -> Result<(Vec<FrameHead>, u64), Error> {
-        let mut heads = Vec::new();
-        let mut offset = start;
-        while let Some(head) = self.read_frame(offset)? {
-            offset = head.end();
-            heads.push(head);
-        }
-        Ok((heads, offset))
+    /// The head of the frame at `offset`, if there can be one.
+    fn read_head(&mut self, offset: u64) -> Result<Option<FrameHead>, Error> {
+        let (identity, limit) = (self.identity, self.limit);
+        let bytes = self.bytes_at(offset, FRAME_HEAD_BYTES)?;
+        Ok(FrameHead::read(bytes, offset, identity, limit))
     }
 
     /// The head of the frame at `offset`, if there is one and it is whole.
     fn read_frame(&mut self, offset: u64) -> Result<Option<FrameHead>, Error> {
-        let (identity, limit) = (self.identity, self.limit);
-        let bytes = self.bytes_at(offset, FRAME_HEAD_BYTES)?;
-        let Some(head) = FrameHead::read(bytes, offset, identity, limit) else { return Ok(None) };
+        let Some(head) = self.read_head(offset)? else { return Ok(None) };
         let mut checksum = 0;
         let mut next = offset + CHECKED_FROM as u64;
         while next < head.end() {
@@ -201,7 +256,7 @@ impl<'a> FrameReader<'a> {
         let needed = available.min(FRAME_HEAD_BYTES);
         let window_end = self.window_start + self.window.len() as u64;
         if offset < self.window_start || offset + needed > window_end {
-            let length = (self.limit - offset.min(self.limit)).min(WINDOW_BYTES);
+            let length = (self.limit - offset.min(self.limit)).min(self.window_bytes);
             self.window.resize(length as usize, 0);
             self.window_start = offset;
             self.file.read_at(&mut self.window, offset)?;
