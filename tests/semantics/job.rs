@@ -430,6 +430,10 @@ fn j09_a_hundred_failed_runs_without_progress_leave_one_table() {
         let chain = folder.session().read_values(&[1u64]).map(udf!("bad", |_: &u64| Err::<u64, _>("no")));
         chain.save("never").unwrap_err();
     }
+    let files = |folder: fs::DirEntry| fs::read_dir(folder.path()).unwrap().count();
+    let files: usize =
+        fs::read_dir(folder.path().join("tables")).unwrap().map(|entry| files(entry.unwrap())).sum();
+    assert_eq!(files, 1, "one segment");
     let tables = || fs::read_dir(folder.path().join("tables")).unwrap().count();
     assert_eq!(tables(), 1);
     folder.session().cleanup(rowmark::Cleanup::new().older_than(Duration::ZERO)).unwrap();

@@ -133,6 +133,24 @@ fn where_links_are_refused_files_are_copied() {
 }
 
 #[test]
+fn copies_that_nothing_is_added_to_do_not_grow() {
+    let (folder, warehouse) = open();
+    for rows in [0, 4] {
+        let mut name = dataset(&format!("a{rows}"));
+        let ranges = [range(0, rows)];
+        write(&warehouse, &name, if rows == 0 { &[] } else { &ranges });
+        for copy in 0..5 {
+            let table = warehouse.open_table(&name).unwrap().unwrap();
+            name = dataset(&format!("a{rows}.{copy}"));
+            drop(warehouse.resume_copy(&table, &name, b"record").unwrap());
+        }
+        assert_eq!(files_of(folder.path(), &name).len(), if rows == 0 { 1 } else { 2 });
+        let table = warehouse.open_table(&name).unwrap().unwrap();
+        assert_eq!(read_all(&table), rows_of_range(range(0, rows)));
+    }
+}
+
+#[test]
 fn a_sealed_table_with_failed_rows_is_gone_on_with_in_a_copy() {
     let (_folder, warehouse) = open();
     let (from, to) = (dataset("a"), dataset("b"));

@@ -300,15 +300,19 @@ impl Warehouse for FileWarehouse {
             return Err(Error::BeingWritten { table: from.name().clone() });
         }
         let source = self.table_folder(from.name());
+        // A writer that added nothing has left a segment of its own: they must not add up.
+        let last = from.frames().iter().map(|frame| frame.place.segment as usize + 1).max();
+        let segments = &batches.segments[..last.unwrap_or(0)];
         let mut writer = self.put_together(to, |folder| {
-            for segment in &*batches.segments {
+            for segment in segments {
                 let file = segment_file(segment.number);
                 if from.seal().is_none() {
                     self.make_durable(from.name(), &source.join(&file))?;
                 }
                 self.disk().link_or_copy(&source.join(&file), &folder.join(&file))?;
             }
-            FileWriter::resume_copy(self.clone(), busy, folder.to_owned(), from, batches, record)
+            let folder = folder.to_owned();
+            FileWriter::resume_copy(self.clone(), busy, folder, from, (segments, batches.needs), record)
         })?;
         writer.set_folder(self.table_folder(to));
         Ok(Box::new(writer))

@@ -90,12 +90,11 @@ impl FileWriter {
         busy: Busy,
         folder: PathBuf,
         table: &Table,
-        batches: &SegmentBatches,
+        (segments, needs): (&[Segment], Needs),
         record: &[u8],
     ) -> Result<Self, Error> {
-        let SegmentBatches { segments, needs, .. } = batches;
         let mut writer = Self::new(warehouse, busy, folder, table.schema(), record)?;
-        writer.take_over(table, *needs, segments);
+        writer.take_over(table, needs, segments);
         writer.keeps_inputs = needs.contains(Needs::INPUTS);
         open_listed(writer.warehouse.disk(), &writer.folder, &writer.segments)?;
         writer.begin_segment()?;
