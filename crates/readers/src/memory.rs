@@ -1,7 +1,7 @@
 //! Rows that are in memory already.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use rowmark_hashing::{ContentHash, Fingerprint, par_hash_rows};
 use rowmark_rows::{Row, RowRange, RowSchema, RowType, SchemaGuess};
@@ -19,13 +19,13 @@ use crate::{Error, RowIter, Source};
 /// # Ok::<(), rowmark_readers::Error>(())
 /// ```
 pub struct MemorySource<T> {
-    rows: Arc<[T]>,
+    rows: Vec<T>,
     schema: OnceLock<RowSchema>,
 }
 
 impl<T> MemorySource<T> {
-    /// Takes the rows.
-    pub fn new(rows: impl Into<Arc<[T]>>) -> Self {
+    /// Takes the rows; those of a slice are cloned.
+    pub fn new(rows: impl Into<Vec<T>>) -> Self {
         Self { rows: rows.into(), schema: OnceLock::new() }
     }
 }
