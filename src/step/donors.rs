@@ -5,8 +5,8 @@ use rowmark_metastore::{Checkpoint, CheckpointKind};
 use rowmark_warehouse::{CodeId, Table};
 
 use super::StepRun;
-use crate::Result;
 use crate::reuse::Donor;
+use crate::{Result, store};
 
 /// The most tables that are looked at.
 const DONORS_MAX: usize = 4;
@@ -43,7 +43,7 @@ impl StepRun<'_> {
             let records = self.session.metastore().list_checkpoints(job)?;
             for record in records.into_iter().rev().filter(|record| self.may_donate(record)) {
                 match self.open_table(&record)? {
-                    Ok(table) if self.own_rows(&table) > 0 => donors.push(Donor { job, table }),
+                    Ok(table) if self.tells_of_rows(&table)? => donors.push(Donor { job, table }),
                     Ok(_) => {}
                     Err(told) => lost.push(format!("{told}; its rows are not reused")),
                 }
@@ -69,6 +69,20 @@ impl StepRun<'_> {
             && record.step == self.step.name
             && record.hash_partial != self.hash_partial
             && differ_in_input_alone(mine, &record.fingerprint)
+    }
+
+    /// Whether anything is told of the input rows that this code did.
+    fn tells_of_rows(&self, table: &Table) -> Result<bool> {
+        for frame in table.frames().iter().filter(|frame| frame.code() == CodeId::new(self.code)) {
+            match table.digests(frame) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Ok(true),
+                // It is told when the rows are looked at.
+                Err(error) if store::is_lost(&error) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
     }
 
     /// The input rows of a table that this code did.

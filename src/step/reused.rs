@@ -94,7 +94,7 @@ impl StepRun<'_> {
         }
     }
 
-    /// Appends batches of another table that are not there. One that is damaged is left out.
+    /// Appends batches of another table that are not there, until the run is cancelled. One that is damaged is left out.
     fn keep(
         &self,
         mut writer: Box<dyn TableWriter>,
@@ -103,7 +103,8 @@ impl StepRun<'_> {
     ) -> Result<Box<dyn TableWriter>> {
         let is_there =
             |writer: &dyn TableWriter, range: RowRange| writer.processed().overlap(range).is_some();
-        for frame in kept {
+        let cancel = &self.session.settings().options.cancel;
+        for frame in kept.iter().take_while(|_| !cancel.is_cancelled()) {
             if is_there(&*writer, frame.range()) {
                 continue;
             }

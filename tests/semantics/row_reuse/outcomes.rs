@@ -39,6 +39,12 @@ fn u08_settings_turn_it_off() {
     assert_eq!(run(&folder, on, 30), (0, 7));
     FAIL_AT.set(None);
     assert_eq!(run(&folder, |builder| builder.reset(true), 31), (31, 18), "finished results alone");
+
+    // Tables that were stored without, however many, do not stand before one that was stored with it.
+    let folder = Folder::new();
+    run(&folder, on, 10);
+    (11..17).for_each(|rows| assert_eq!(run(&folder, off, rows), (rows, rows)));
+    assert_eq!(run(&folder, on, 17), (17, 7));
 }
 
 #[test]
