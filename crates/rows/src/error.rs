@@ -98,6 +98,10 @@ pub enum Unstorable {
     /// A map key that can be `None`.
     #[error("is a map key that can be `None`")]
     NullableKey,
+    /// A map key that is an enum with data, of which a variant has none or holds an `Option`: such a value is null to
+    /// Arrow, and a map's key may not be.
+    #[error("is a map key that is an enum with data, in which a variant has no data or holds an `Option`")]
+    EnumKey,
     /// The type contains itself, or is nested too deeply.
     #[error("is nested more than {depth_max} levels deep, or contains itself")]
     TooDeep {
@@ -165,6 +169,7 @@ impl Unstorable {
             Self::OptionalUnit => "use a `bool`",
             Self::OptionalEnum => "add a variant for the missing case, or put the enum in a struct",
             Self::NullableKey => "use a key that is not an `Option`",
+            Self::EnumKey => "put the enum in a struct, or use a list of pairs",
             Self::TooDeep { .. } => "store the nested part as text with `#[serde(with = \"…\")]`",
             Self::TooManyVariants { .. } => {
                 "split the enum, or store it as text with `#[serde(with = \"…\")]`"

@@ -66,7 +66,7 @@ fn retyped(field: &FieldRef, is_within: bool) -> FieldRef {
         DataType::List(item) => DataType::List(retyped(item, true)),
         DataType::LargeList(item) => DataType::LargeList(retyped(item, true)),
         DataType::FixedSizeList(item, length) => DataType::FixedSizeList(retyped(item, true), *length),
-        DataType::Map(entries, is_sorted) => DataType::Map(retyped(entries, true), *is_sorted),
+        DataType::Map(entries, is_sorted) => DataType::Map(retyped_entries(entries), *is_sorted),
         DataType::Union(variants, mode) => {
             let retyped = variants.iter().map(|(id, variant)| (id, retyped(variant, false)));
             DataType::Union(retyped.collect::<UnionFields>(), *mode)
@@ -78,6 +78,25 @@ fn retyped(field: &FieldRef, is_within: bool) -> FieldRef {
         return Arc::clone(field);
     }
     Arc::new(Field::clone(field).with_data_type(data_type).with_nullable(is_nullable))
+}
+
+/// The entries of a map, whose key may not be missing in any form.
+fn retyped_entries(entries: &FieldRef) -> FieldRef {
+    let DataType::Struct(fields) = entries.data_type() else { return Arc::clone(entries) };
+    let data_type =
+        DataType::Struct((0..).zip(fields).map(|(index, field)| retyped(field, index > 0)).collect());
+    if data_type == *entries.data_type() {
+        return Arc::clone(entries);
+    }
+    Arc::new(Field::clone(entries).with_data_type(data_type))
+}
+
+/// Whether these are the values of a union of which some are null to Arrow.
+pub(crate) fn has_nulls(data_type: &DataType) -> bool {
+    let DataType::Union(variants, _) = data_type else { return false };
+    variants.iter().any(|(_, variant)| {
+        variant.is_nullable() || *variant.data_type() == DataType::Null || has_nulls(variant.data_type())
+    })
 }
 
 /// The same values as a type that differs in what may be missing alone. They are validated as what they are made of:

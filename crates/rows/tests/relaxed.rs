@@ -58,6 +58,17 @@ struct Nested {
     array: [Verdict; 2],
 }
 
+/// What a map may have as its key.
+#[derive(Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Debug, Clone)]
+enum Key {
+    Numbered(u8),
+    Named(String),
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![any::<u8>().prop_map(Key::Numbered), "[a-z]{0,2}".prop_map(Key::Named)]
+}
+
 fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         Just(Verdict::Unknown),
@@ -152,6 +163,11 @@ proptest! {
 
     #[test]
     fn tuples_and_lists_of_enums_are_rows(rows in vec((verdict(), vec(verdict(), 0..4)), 1..20)) {
+        check(&rows);
+    }
+
+    #[test]
+    fn maps_of_enums_to_enums_are_rows(rows in vec((btree_map(key(), verdict(), 0..3), any::<u8>()), 1..20)) {
         check(&rows);
     }
 

@@ -35,7 +35,7 @@ struct Inner<T> {
     list: Vec<T>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 enum Data {
     A(u8),
     B,
@@ -67,6 +67,7 @@ fn nulls_where_arrow_has_none() {
     assert_refused!(In<Option<Data>>, "inner.list.item", Unstorable::OptionalEnum);
     assert_refused!(BTreeMap<Option<u8>, u8>, "key", Unstorable::NullableKey);
     assert_refused!(BTreeMap<(), u8>, "key", Unstorable::NullableKey);
+    assert_refused!(In<BTreeMap<Data, u8>>, "inner.list.item.key", Unstorable::EnumKey);
 }
 
 #[derive(Serialize, Deserialize)]

@@ -21,6 +21,7 @@ use arrow_schema::{DataType, Field, Fields, UnionFields, UnionMode};
 use serde::ser::{self, Serialize};
 
 use crate::error::Unstorable;
+use crate::relaxed::has_nulls;
 
 /// Arrow's type ids of a union are signed bytes.
 const UNION_VARIANTS_MAX: usize = 128;
@@ -118,6 +119,9 @@ impl Shape {
                 let [key, value] = &**entry;
                 if key.is_option || key.data_type()? == DataType::Null {
                     return Err((key.path.clone(), Unstorable::NullableKey));
+                }
+                if has_nulls(&key.data_type()?) {
+                    return Err((key.path.clone(), Unstorable::EnumKey));
                 }
                 let entries = Fields::from(vec![key.field("key")?, value.field("value")?]);
                 DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries), false)), false)
